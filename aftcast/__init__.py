@@ -1,0 +1,1 @@
+"""The front door: command line, configuration, replay, simulation, demo."""

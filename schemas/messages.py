@@ -1,0 +1,77 @@
+"""How findings travel: pane rows as Arrow streams, everything else as JSON, told apart by a header."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from schemas.findings import AlertEvent
+from schemas.panes import PANE_COLUMNS
+from schemas.records import DeadLetter
+
+KIND_HEADER = "kind"
+PANES, PROGRESS, TOTALS = b"panes", b"progress", b"totals"  # on pane-updates
+DRIFT, STATE = b"drift", b"state"  # on aftcast-findings
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+T = TypeVar("T")
+
+
+def encode_panes(rows: pa.RecordBatch) -> bytes:
+    """Return rows of the schema ``PANE_COLUMNS`` as an Arrow IPC stream, bodies compressed with lz4."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, PANE_COLUMNS, options=_OPTIONS) as writer:
+        writer.write_batch(rows)
+    return bytes(sink.getvalue())
+
+
+def decode_panes(value: bytes) -> pa.RecordBatch:
+    """Return the rows of one message; ``ValueError`` where another version wrote other columns."""
+    with pa.ipc.open_stream(value) as reader:
+        if not reader.schema.equals(PANE_COLUMNS):
+            raise ValueError(
+                f"pane-updates: expected columns {PANE_COLUMNS.names}, got {reader.schema.names}"
+            )
+        return reader.read_next_batch()
+
+
+def encode(finding: object) -> bytes:
+    """Return a dataclass of ``schemas.findings`` as JSON, field names as declared."""
+    return msgspec.json.encode(finding)
+
+
+def decode(value: bytes, kind: type[T]) -> T:
+    """Return the finding of type ``kind`` that ``encode`` wrote; ``msgspec.ValidationError`` if it is none."""
+    return msgspec.json.decode(value, type=kind)
+
+
+def alert_document(alert: AlertEvent) -> dict[str, Any]:
+    """Return an alert under the field names of ``alert_event.avsc``, times as integer milliseconds."""
+    document: dict[str, Any] = msgspec.to_builtins(alert)
+    return {name.removesuffix("_ms"): value for name, value in document.items()}
+
+
+def alert_of(document: Mapping[str, Any]) -> AlertEvent:
+    """Return the alert that ``alert_document`` wrote; the inverse of it."""
+    times = ("window_start", "window_end", "started_at", "timestamp")
+    return msgspec.convert({k + "_ms" if k in times else k: v for k, v in document.items()}, AlertEvent)
+
+
+def dead_letter_document(letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter under the column names of ``dead_letters``; its key travels as the record's key."""
+    return {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "reason": letter.reason,
+        "field": letter.field,
+        "value": letter.value,
+        "received_at": letter.received_at_ms,
+    }
+
+
+def header_of(headers: Sequence[tuple[str, bytes | None]] | None, name: str = KIND_HEADER) -> bytes | None:
+    """Return the value of the last header ``name``, None where there is none."""
+    found = [value for key, value in headers or () if key == name]
+    return found[-1] if found else None

@@ -1,0 +1,1 @@
+"""ClickHouse: migrations, views, and the writers that fill the tables."""

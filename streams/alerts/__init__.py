@@ -1,0 +1,1 @@
+"""Rules, their life cycle, and the events that say what changed."""

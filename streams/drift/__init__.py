@@ -1,0 +1,1 @@
+"""The maturity frontier and the detectors that consume panes behind it."""

@@ -1,0 +1,1 @@
+"""Predictions wait for their labels, and labels for their predictions."""

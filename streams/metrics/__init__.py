@@ -1,0 +1,1 @@
+"""Figures out of accumulators, one family per file."""

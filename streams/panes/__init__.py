@@ -1,0 +1,1 @@
+"""Cumulative accumulators in event time, exactly reversible, in two parts: predictions and labels."""
