@@ -1,1 +1,1 @@
-"""What an event is: the Avro contracts, the columns of a decoded batch, and what stages hand to each other."""
+"""What an event is: the contracts, the columns of a decoded batch, and what stages hand each other."""

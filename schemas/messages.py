@@ -42,7 +42,7 @@ def encode(finding: object) -> bytes:
 
 
 def decode(value: bytes, kind: type[T]) -> T:
-    """Return the finding of type ``kind`` that ``encode`` wrote; ``msgspec.ValidationError`` if it is none."""
+    """Return the finding that ``encode`` wrote; ``msgspec.ValidationError`` if it is no ``kind``."""
     return msgspec.json.decode(value, type=kind)
 
 
@@ -59,7 +59,7 @@ def alert_of(document: Mapping[str, Any]) -> AlertEvent:
 
 
 def dead_letter_document(letter: DeadLetter) -> dict[str, Any]:
-    """Return a dead letter under the column names of ``dead_letters``; its key travels as the record's key."""
+    """Return a dead letter under the column names of ``dead_letters``; its key is the record's key."""
     return {
         "topic": letter.topic,
         "partition": letter.partition,

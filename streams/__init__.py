@@ -1,1 +1,1 @@
-"""What happens to events: decode, join, panes, metrics, drift, alerts, and the Faust shell that moves them."""
+"""What happens to events: decode, join, panes, metrics, drift, alerts, and the shell that moves them."""
