@@ -1,0 +1,49 @@
+"""What several rooms' tests share: the real Kafka, and one clear line where it cannot be started."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aftcast.kafka_broker import KafkaBroker, missing_tools
+
+NOT_RUN = pytest.StashKey[int]()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("kafka") is None:
+        return
+    reason = missing_tools()
+    if reason is None:
+        return
+    item.config.stash[NOT_RUN] = item.config.stash.get(NOT_RUN, 0) + 1
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needs a real Kafka: {reason}", pytrace=False)
+    pytest.skip(f"needs a real Kafka: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    count = config.stash.get(NOT_RUN, 0)
+    if count:
+        terminalreporter.write_line(
+            f"{count} tests on a real Kafka did not run: {missing_tools()}", yellow=True
+        )
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """Start a broker for the session; a test that kills or pauses brokers makes one of its own."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka(kafka_broker: KafkaBroker) -> str:
+    """Return the bootstrap address of a real Kafka."""
+    return kafka_broker.bootstrap
+
+
+@pytest.fixture
+def create_topic(kafka_broker: KafkaBroker) -> Callable[..., str]:
+    """Return ``create_topic(name, partitions=1, config=None) -> name``."""
+    return kafka_broker.create_topic
