@@ -1,0 +1,45 @@
+"""One row of ``model_quality`` out of the sums of a window."""
+
+from schemas.figures import MODEL_QUALITY_COLUMNS
+from schemas.findings import Task
+from schemas.panes import PaneSums
+from streams.metrics.classification import classification_figures
+from streams.metrics.counts import count_figures
+from streams.metrics.durations import duration_figures
+from streams.metrics.money import money_figures
+from streams.metrics.regression import regression_figures
+
+Figures = dict[str, float | int | bool | None]
+
+
+def model_quality(sums: PaneSums, task: Task, *, mature: bool) -> Figures:
+    """Return the figures of a window, exactly the columns ``MODEL_QUALITY_COLUMNS`` in their order.
+
+    Parameters
+    ----------
+    sums
+        What the window's panes add up to.
+    task
+        Decides which figures apply: the others are None.
+    mature
+        Whether the window is old enough for its labels to be there. Then accuracy is its own nowcast;
+        before, there is none.
+
+    Examples
+    --------
+    >>> sums = PaneSums()
+    >>> sums.counts |= {"predictions": 4, "labelled": 2, "class_n": 2, "hits": 1}
+    >>> row = model_quality(sums, "binary", mature=False)
+    >>> row["coverage"], row["accuracy"], row["accuracy_nowcast"], row["mae"]
+    (0.5, 0.5, None, None)
+    """
+    row: Figures = dict.fromkeys(MODEL_QUALITY_COLUMNS)
+    row.update(count_figures(sums))
+    row.update(regression_figures(sums) if task == "regression" else classification_figures(sums))
+    row.update(duration_figures(sums))
+    row.update(money_figures(sums))
+    row["is_mature"] = mature
+    if mature:
+        for name in ("accuracy_nowcast", "accuracy_nowcast_low", "accuracy_nowcast_high"):
+            row[name] = row["accuracy"]
+    return row
