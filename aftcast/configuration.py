@@ -1,0 +1,287 @@
+"""What a user may configure: every section and key, its default, and the plain settings it turns into."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from aftcast.quantities import duration_ms, size_bytes
+from schemas.figures import MODEL_QUALITY_COLUMNS
+from schemas.settings import (
+    DetectorSettings,
+    JoinSettings,
+    ModelSettings,
+    MonitorSettings,
+    RuleSettings,
+)
+
+DurationMs = Annotated[int, BeforeValidator(duration_ms)]
+SizeBytes = Annotated[int, BeforeValidator(size_bytes)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _horizon(value: object) -> int | None:
+    if value == "auto":
+        return None
+    try:
+        return duration_ms(value)
+    except ValueError:
+        raise ValueError('must be "auto" or a duration above 0, such as "24h"') from None
+
+
+def _plain_url(value: object, schemes: tuple[str, ...]) -> str:
+    """Refuse an address that carries a password: addresses are shown in logs, passwords never."""
+    if not isinstance(value, str) or not value.startswith(schemes):
+        raise ValueError(f"must be an address that begins with {' or '.join(schemes)}")
+    if "@" in value.split("//", 1)[1].split("/", 1)[0]:
+        raise ValueError("must not hold a user or password, which have keys of their own")
+    return value.rstrip("/") if value.startswith("http") else value
+
+
+def _registry_url(value: object) -> str:
+    return "" if value == "" else _plain_url(value, ("http://", "https://", "mock://"))
+
+
+def _clickhouse_url(value: object) -> str:
+    return _plain_url(value, ("http://", "https://", "chdb:///"))
+
+
+def _metric(value: object) -> str:
+    if value not in MODEL_QUALITY_COLUMNS or value == "is_mature":
+        raise ValueError(
+            "must be a column of model_quality that holds a figure, such as accuracy, coverage or mae"
+        )
+    return str(value)
+
+
+class Section(BaseModel):
+    """A section refuses keys that it does not know, and never changes once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class Kafka(Section):
+    bootstrap_servers: Text = Field("localhost:9092", description="addresses of brokers, comma-separated")
+    group: Text = Field("aftcast", description="name of the consumer groups; the raw role appends `-raw`")
+    security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] | None = Field(
+        None, description="as librdkafka names it"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] | None = (
+        Field(None, description="as librdkafka names it")
+    )
+    sasl_username: str | None = Field(None, description="user at the brokers")
+    sasl_password: SecretStr | None = Field(None, description="its password; never printed")
+    ssl_ca_location: str | None = Field(None, description="file with the brokers' authority certificates")
+    ssl_certificate_location: str | None = Field(None, description="file with our certificate")
+    ssl_key_location: str | None = Field(None, description="file with our private key")
+    ssl_key_password: SecretStr | None = Field(None, description="its password; never printed")
+
+    def client_options(self) -> dict[str, str]:
+        """Return what a librdkafka client needs to connect; holds passwords in the clear."""
+        options: dict[str, str] = {}
+        for name, value in self:
+            if name == "group" or value is None:
+                continue
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            options[name.replace("_", ".")] = plain
+        return options
+
+
+class Topics(Section):
+    inference: Text = Field("inference-events", description="predictions, in")
+    labels: Text = Field("label-events", description="labels, in")
+    lifecycle: Text = Field("lifecycle-events", description="deployments, maintenance, in")
+    alerts: Text = Field("alert-events", description="alerts, out")
+    dead_letters: Text = Field("dead-letter-events", description="what could not be used, out")
+    pane_updates: Text = Field("pane-updates", description="internal: rollups on their way, key = model")
+    findings: Text = Field("aftcast-findings", description="internal: drift and state of models")
+    state: Text = Field("aftcast-state", description="internal: checkpoints, compacted")
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        6, description="of each topic that `aftcast setup` creates"
+    )
+
+
+class SchemaRegistry(Section):
+    url: Annotated[str, BeforeValidator(_registry_url)] = Field("", description="empty: none")
+    user: str = Field("", description="user at the registry")
+    password: SecretStr | None = Field(None, description="its password; never printed")
+
+
+class ClickHouse(Section):
+    url: Annotated[str, BeforeValidator(_clickhouse_url)] = Field(
+        "http://localhost:8123", description="HTTP interface, or `chdb:///path` for the embedded engine"
+    )
+    user: Text = Field("default", description="user at ClickHouse")
+    password: SecretStr | None = Field(None, description="its password; never printed")
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        "aftcast", description="where the tables are"
+    )
+
+
+class Join(Section):
+    hot_horizon_ms: DurationMs = Field(
+        86_400_000, alias="hot_horizon", description="how long predictions and labels wait in memory"
+    )
+    max_waiting_memory_bytes: SizeBytes = Field(
+        1_000_000_000,
+        alias="max_waiting_memory",
+        description="what they may take; reached: they wait shorter",
+    )
+    cold_interval_ms: DurationMs = Field(
+        60_000, alias="cold_interval", description="no effect yet: the cold join is not built"
+    )
+
+
+class Panes(Section):
+    width_ms: DurationMs = Field(60_000, alias="width", description="the smallest window that is stored")
+
+
+class Detector(Section):
+    name: Text = Field(description="class of river's `drift` module")
+    parameters: dict[str, float] = Field({}, description="arguments that it is built with")
+
+
+class Detection(Section):
+    maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
+        None,
+        alias="maturity_horizon",
+        description="after how long a pane's labels are taken as complete; `auto`: the hot horizon",
+    )
+    false_alarms_per_month: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="per model; no effect yet: thresholds are the detectors' own"
+    )
+    silence_after_ms: DurationMs = Field(
+        900_000, alias="silence_after", description="without predictions, a model raises an alert"
+    )
+    dead_letter_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.05, description="of records that may be unusable before that raises an alert"
+    )
+    detectors: tuple[Detector, ...] = Field(
+        (Detector(name="ADWIN", parameters={"clock": 1}), Detector(name="PageHinkley")),
+        description="that watch the error rate",
+    )
+
+
+class Metrics(Section):
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9464, description="of /metrics; 0: any; the default moves on when it is taken"
+    )
+
+
+class Model(Section):
+    task: Literal["classification", "binary", "multiclass", "regression"] | None = Field(
+        None, description="told from the predictions unless set"
+    )
+    positive: str | None = Field(None, description="the positive class of a binary model")
+    maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
+        None, alias="maturity_horizon", description="overrides the one of `[detection]`"
+    )
+
+
+class Rule(Section):
+    name: Text = Field(description="of the rule, as alerts show it")
+    model: Text = Field("*", description="model that it holds for; `*`: each")
+    segment: str = Field("", description="`name=value`; empty: all traffic")
+    metric: Annotated[str, BeforeValidator(_metric)] = Field(description="column of `model_quality`")
+    on: Literal["mature", "nowcast", "all"] = Field("mature", description="which windows are held against it")
+    window_ms: DurationMs = Field(
+        3_600_000, alias="window", description="a multiple of the pane's width; slides by pane"
+    )
+    below: float | None = Field(None, description="fires when the figure is lower")
+    above: float | None = Field(None, description="fires when the figure is higher; exactly one of the two")
+    min_labelled: Annotated[int, Field(ge=0)] = Field(100, description="labels without which it stays silent")
+    severity: Literal["page", "ticket", "info"] = Field("page", description="of its alerts")
+    runbook_url: str = Field("", description="what to do")
+
+
+class Configuration(BaseModel):
+    """All sections; ``aftcast.loading`` reads one from file, environment and command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    schema_registry: SchemaRegistry = SchemaRegistry()
+    clickhouse: ClickHouse = ClickHouse()
+    join: Join = Join()
+    panes: Panes = Panes()
+    detection: Detection = Detection()
+    metrics: Metrics = Metrics()
+    models: dict[str, Model] = {}
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def maturity_horizon_ms(self) -> int:
+        """The horizon in force: ``auto`` takes the hot horizon, since horizons are not learnt yet."""
+        return self.detection.maturity_horizon_ms or self.join.hot_horizon_ms
+
+    def join_settings(self) -> JoinSettings:
+        return JoinSettings(self.join.hot_horizon_ms, self.join.max_waiting_memory_bytes)
+
+    def monitor_settings(self) -> MonitorSettings:
+        return MonitorSettings(
+            pane_width_ms=self.panes.width_ms,
+            maturity_horizon_ms=self.maturity_horizon_ms,
+            models={
+                name: ModelSettings(model.task, model.positive, model.maturity_horizon_ms)
+                for name, model in self.models.items()
+            },
+            rules=tuple(RuleSettings(**dict(rule)) for rule in self.rules),
+            detectors=tuple(DetectorSettings(d.name, dict(d.parameters)) for d in self.detection.detectors),
+            silence_after_ms=self.detection.silence_after_ms,
+            dead_letter_share=self.detection.dead_letter_share,
+        )
+
+    def remarks(self) -> list[str]:
+        """Return what a reader of the configuration would take for granted although it is not so yet."""
+        found: list[str] = []
+        if self.detection.maturity_horizon_ms is None:
+            found.append(
+                '[detection] maturity_horizon is "auto": horizons are not learnt yet, so it is the hot horizon'
+            )
+        for section, key, path in (
+            ("join", "cold_interval", self.join.model_fields_set),
+            ("detection", "false_alarms_per_month", self.detection.model_fields_set),
+        ):
+            if path & {key, f"{key}_ms"}:
+                found.append(f"[{section}] {key} has no effect yet")
+        return found
+
+
+def problems(configuration: Configuration) -> list[tuple[tuple[str | int, ...], str, Any]]:
+    """Return what single keys cannot tell: path, rule and value of each key at odds with another."""
+    found: list[tuple[tuple[str | int, ...], str, Any]] = []
+    names: set[str] = set()
+    for i, rule in enumerate(configuration.rules):
+        if (rule.below is None) == (rule.above is None):
+            found.append(
+                (("rules", i), f'"{rule.name}" must have exactly one of below and above', _bounds(rule))
+            )
+        if rule.window_ms % configuration.panes.width_ms:
+            found.append(
+                (
+                    ("rules", i, "window"),
+                    f"must be a multiple of [panes] width, {configuration.panes.width_ms / 1000:g} s",
+                    f"{rule.window_ms / 1000:g} s",
+                )
+            )
+        if rule.name in names:
+            found.append((("rules", i, "name"), "must differ from every other rule's", f'"{rule.name}"'))
+        names.add(rule.name)
+    topics = configuration.topics.model_dump(exclude={"partitions"})
+    for key, name in topics.items():
+        first = next(other for other, taken in topics.items() if taken == name)
+        if first != key:
+            found.append((("topics", key), f"must differ from {first}", f'"{name}"'))
+    if configuration.join.hot_horizon_ms < configuration.panes.width_ms:
+        found.append(
+            (
+                ("join", "hot_horizon"),
+                "must not be shorter than [panes] width",
+                f"{configuration.join.hot_horizon_ms / 1000:g} s",
+            )
+        )
+    return found
+
+
+def _bounds(rule: Rule) -> str:
+    return "none" if rule.below is None else "both"
