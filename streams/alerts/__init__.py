@@ -1,1 +1,1 @@
-"""Rules, their life cycle, and the events that say what changed."""
+"""Rules over figures, the life cycle of alerts, and what they are called."""

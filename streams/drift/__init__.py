@@ -1,1 +1,5 @@
-"""The maturity frontier and the detectors that consume panes behind it."""
+"""Detectors in event time behind a maturity frontier."""
+
+from streams.drift.frontier import Frontier
+
+__all__ = ["Frontier"]

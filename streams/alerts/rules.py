@@ -1,0 +1,72 @@
+"""What a threshold rule says about one window: beyond its bound, within it, or unknown."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from schemas.settings import RuleSettings
+
+Verdict = Literal["beyond", "within", "unknown"]
+
+# Figures that need no label: ``min_labelled`` does not hold them back.
+WITHOUT_LABELS = frozenset(
+    {
+        "predictions",
+        "failures",
+        "labelled",
+        "coverage",
+        "estimated_accuracy",
+        "latency_p50_ms",
+        "latency_p95_ms",
+        "latency_p99_ms",
+        "cost",
+    }
+)
+
+
+def concerns(rule: RuleSettings, model: str, segment: str) -> bool:
+    """Return whether a rule looks at this model (a name or a pattern with ``*``) and segment."""
+    return rule.segment == segment and fnmatchcase(model, rule.model)
+
+
+def judge(
+    rule: RuleSettings, figures: Mapping[str, float | int | bool | None]
+) -> tuple[Verdict, float | None]:
+    """Return the verdict on one row of ``model_quality`` and the figure that it rests on.
+
+    What is NULL, or has fewer labels than the rule wants, is unknown: it neither fires nor resolves. With
+    ``on = "nowcast"`` the whole interval has to be beyond the bound.
+    """
+    low, high = _interval(rule, figures)
+    if low is None or high is None:
+        return "unknown", None
+    if rule.metric not in WITHOUT_LABELS and (figures["labelled"] or 0) < rule.min_labelled:
+        return "unknown", None
+    if rule.below is not None and high < rule.below:
+        return "beyond", high
+    if rule.above is not None and low > rule.above:
+        return "beyond", low
+    return "within", low if rule.below is not None else high
+
+
+def _interval(
+    rule: RuleSettings, figures: Mapping[str, float | int | bool | None]
+) -> tuple[float | None, float | None]:
+    if rule.on == "nowcast" and rule.metric in ("accuracy", "accuracy_nowcast"):
+        return figures["accuracy_nowcast_low"], figures["accuracy_nowcast_high"]
+    if rule.on == "nowcast" and rule.metric not in WITHOUT_LABELS and not figures["is_mature"]:
+        return None, None
+    value = figures[rule.metric]
+    return value, value
+
+
+def alert_name(rule_name: str) -> str:
+    """Return a rule's name in the form that Alertmanager's users expect.
+
+    Examples
+    --------
+    >>> alert_name("accuracy-low")
+    'AccuracyLow'
+    """
+    words = "".join(c if c.isalnum() else " " for c in rule_name).split()
+    return "".join(word[0].upper() + word[1:] for word in words)

@@ -1,0 +1,60 @@
+"""When a model is being worked on: alerts do not begin to fire then."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Interval:
+    start_ms: int
+    end_ms: int | None = None
+
+
+class Maintenance:
+    """Intervals between ``maintenance_started`` and ``maintenance_ended``, per model or version."""
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[str, str], set[tuple[int, str]]] = {}
+
+    def note(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
+        """Take in a lifecycle event; they may come twice and in any order, and other kinds are no matter."""
+        if kind in ("maintenance_started", "maintenance_ended"):
+            self._events.setdefault((model, model_version), set()).add((timestamp_ms, kind))
+
+    def covers(self, model: str, model_version: str, start_ms: int, end_ms: int) -> bool:
+        """Return whether any of ``[start_ms, end_ms)`` lies in maintenance of the version or its model."""
+        return any(
+            interval.start_ms < end_ms and (interval.end_ms is None or interval.end_ms > start_ms)
+            for scope in {(model, model_version), (model, "")}
+            for interval in self._intervals(scope)
+        )
+
+    def quiet_until_ms(self, model: str, model_version: str, now_ms: int) -> int | None:
+        """Return the end of the last maintenance begun by now: ``now_ms`` itself while it lasts."""
+        ends = [
+            now_ms if interval.end_ms is None else min(interval.end_ms, now_ms)
+            for scope in {(model, model_version), (model, "")}
+            for interval in self._intervals(scope)
+            if interval.start_ms <= now_ms
+        ]
+        return max(ends, default=None)
+
+    def forget(self, before_ms: int) -> None:
+        """Drop intervals that ended before any window that is still looked at."""
+        for scope in list(self._events):
+            kept = [i for i in self._intervals(scope) if i.end_ms is None or i.end_ms >= before_ms]
+            self._events[scope] = {(i.start_ms, "maintenance_started") for i in kept} | {
+                (i.end_ms, "maintenance_ended") for i in kept if i.end_ms is not None
+            }
+            if not kept:
+                del self._events[scope]
+
+    def _intervals(self, scope: tuple[str, str]) -> list[_Interval]:
+        intervals: list[_Interval] = []
+        # "maintenance_ended" sorts before "maintenance_started": at the same time one ends, the next begins.
+        for timestamp_ms, kind in sorted(self._events.get(scope, ())):
+            is_open = bool(intervals) and intervals[-1].end_ms is None
+            if kind == "maintenance_started" and not is_open:
+                intervals.append(_Interval(timestamp_ms))
+            elif kind == "maintenance_ended" and is_open:
+                intervals[-1].end_ms = timestamp_ms
+        return intervals

@@ -1,0 +1,106 @@
+"""The monitor: absorbs pane rows, and says what they mean each time the partitions have come further."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.findings import AlertEvent, DriftEvent, ModelState, Progress, StreamTotals, Task
+from schemas.panes import PaneSums
+from schemas.settings import DAY_MS, MonitorSettings
+from streams.drift import Frontier
+from streams.monitor.maintenance import Maintenance
+from streams.monitor.states import VersionState
+from streams.monitor.store import PaneStore
+from streams.monitor.thresholds import Thresholds
+
+KEPT_MS = DAY_MS  # how long a mature pane stays, so that late labels can still correct an alert
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is new since the last time: in the order of model and version, then of event time."""
+
+    drifts: tuple[DriftEvent, ...] = ()
+    alerts: tuple[AlertEvent, ...] = ()
+    states: tuple[ModelState, ...] = ()
+
+
+class Monitor:
+    """Stage 2 for all models of a process; pure: time comes in as the partitions' progress.
+
+    Parameters
+    ----------
+    settings
+        Horizons, rules, detectors.
+    keep_all
+        Keep every pane of every segment, for a replay that shows all windows; otherwise panes are dropped
+        a day after they and the longest rule window have matured.
+    """
+
+    def __init__(self, settings: MonitorSettings, *, keep_all: bool = False) -> None:
+        self._settings = settings
+        self._keep_all = keep_all
+        self._store = PaneStore(None if keep_all else {rule.segment for rule in settings.rules})
+        self._frontier = Frontier(settings)
+        self._maintenance = Maintenance()
+        self._thresholds = Thresholds(settings)
+        self._versions: dict[tuple[str, str], VersionState] = {}
+
+    def absorb(self, rows: pa.RecordBatch) -> None:
+        """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
+        self._store.absorb(rows)
+
+    def absorb_totals(self, totals: StreamTotals) -> None:
+        """Take in the running totals of one partition."""
+
+    def absorb_lifecycle(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
+        """Take in a lifecycle event; between maintenance_started and _ended no alert begins to fire."""
+        self._maintenance.note(model, model_version, timestamp_ms, kind)
+
+    def advance(self, progress: Sequence[Progress]) -> Findings:
+        """Return what follows from the rows absorbed, now that the partitions are as far as they say.
+
+        Nothing, until every partition has been heard.
+        """
+        if not self._frontier.advance(progress):
+            return Findings()
+        states: list[ModelState] = []
+        tasks: dict[tuple[str, str], Task] = {}
+        for model, version, series in self._store.versions():
+            state = self._versions.get((model, version))
+            if state is None:
+                state = VersionState(model, version, self._settings.models.get(model))
+                self._versions[model, version] = state
+            state.look(series, self._frontier.closed_until_ms)
+            tasks[model, version] = state.task
+            states += state.announce(self._frontier.mature_until_ms(model), self._frontier.now_ms)
+        alerts = self._thresholds.advance(self._store, tasks, self._frontier, self._maintenance)
+        self._drop()
+        return Findings((), tuple(alerts), tuple(states))
+
+    def models(self) -> dict[tuple[str, str], Task]:
+        """Return the task of each model and version seen so far, in sorted order."""
+        return {key: self._versions[key].task for key in sorted(self._versions)}
+
+    def windows(
+        self, model: str, model_version: str, segment: str, window_ms: int
+    ) -> Iterator[tuple[int, PaneSums, bool]]:
+        """Walk through aligned windows that have panes: start, sums and whether the window is mature."""
+        series = self._store.series.get((model, model_version, segment))
+        if series is None:
+            return
+        mature_ms = self._frontier.mature_until_ms(model) if self._frontier.known else series.first_ms
+        for start_ms in sorted({start // window_ms * window_ms for start in series.starts}):
+            yield (
+                start_ms,
+                series.window(start_ms, start_ms + window_ms),
+                start_ms + window_ms <= mature_ms,
+            )
+
+    def _drop(self) -> None:
+        if self._keep_all:
+            return
+        longest_ms = max((rule.window_ms for rule in self._settings.rules), default=0)
+        for (model, _, _), series in self._store.series.items():
+            series.drop(self._frontier.mature_until_ms(model) - longest_ms - KEPT_MS)

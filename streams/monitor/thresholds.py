@@ -1,0 +1,129 @@
+"""All threshold rules over all model versions: which windows are due now, and their figures."""
+
+from collections.abc import Callable
+
+from schemas.findings import AlertEvent, Task
+from schemas.settings import MonitorSettings, RuleSettings
+from streams.alerts.rules import WITHOUT_LABELS, concerns
+from streams.alerts.thresholds import Threshold, evaluate_range
+from streams.drift import Frontier
+from streams.metrics import model_quality
+from streams.monitor.maintenance import Maintenance
+from streams.monitor.store import PaneStore, Series
+
+Figures = dict[str, float | int | bool | None]
+
+
+class Thresholds:
+    """Evaluates each rule on each model version that it concerns, window by window."""
+
+    def __init__(self, settings: MonitorSettings) -> None:
+        self._settings = settings
+        self._watches: dict[tuple[int, str, str], Threshold] = {}
+
+    def advance(
+        self,
+        store: PaneStore,
+        tasks: dict[tuple[str, str], Task],
+        frontier: Frontier,
+        maintenance: Maintenance,
+    ) -> list[AlertEvent]:
+        events: list[AlertEvent] = []
+        cache: dict[tuple[str, str, str, int, int], Figures] = {}
+        for key in sorted(store.series):
+            model, version, segment = key
+            series = store.series[key]
+            task = tasks.get((model, version), "binary")
+            mature_ms = frontier.mature_until_ms(model)
+
+            def figures(
+                start_ms: int,
+                end_ms: int,
+                *,
+                series: Series = series,
+                task: Task = task,
+                mature_ms: int = mature_ms,
+                key: tuple[str, str, str] = key,
+            ) -> Figures:
+                at = (*key, start_ms, end_ms)
+                if at not in cache:
+                    cache[at] = model_quality(
+                        series.window(start_ms, end_ms), task, mature=end_ms <= mature_ms
+                    )
+                return cache[at]
+
+            for number, rule in enumerate(self._settings.rules):
+                if concerns(rule, model, segment):
+                    watch = self._watches.get((number, model, version))
+                    if watch is None:
+                        watch = self._watches[number, model, version] = Threshold(rule, model, version)
+                    events += self._evaluate(
+                        watch=watch,
+                        series=series,
+                        figures=figures,
+                        frontier=frontier,
+                        maintenance=maintenance,
+                    )
+            series.changed.clear()
+        return events
+
+    def _evaluate(
+        self,
+        *,
+        watch: Threshold,
+        series: Series,
+        figures: Callable[[int, int], Figures],
+        frontier: Frontier,
+        maintenance: Maintenance,
+    ) -> list[AlertEvent]:
+        model, version = watch.life.subject.model, watch.life.subject.model_version
+        rule, width_ms = watch.rule, self._settings.pane_width_ms
+        mature_ms, horizon_ms = frontier.mature_until_ms(model), frontier.horizon_ms(model)
+        newest_ms = mature_ms
+        if rule.on == "all":
+            newest_ms = newest_window_end(rule, series, mature_ms, frontier.closed_until_ms, width_ms)
+        before = watch.evaluated_ms
+        first_ms = series.first_ms + width_ms if before is None else before + width_ms
+        if rule.on == "all" and before is not None and newest_ms == before and series.changed:
+            first_ms = before  # labels came for the newest window
+        now_ms = frontier.now_ms
+
+        def complete_ms(end_ms: int) -> int:
+            return max(end_ms, now_ms) if rule.on == "all" else end_ms + horizon_ms
+
+        events = evaluate_range(
+            watch,
+            range(first_ms, min(newest_ms, series.last_ms + width_ms + rule.window_ms) + 1, width_ms),
+            figures,
+            complete_ms,
+            lambda start_ms, end_ms: maintenance.covers(model, version, start_ms, end_ms),
+        )
+        window = watch.revisable
+        if window is not None and window[1] <= mature_ms and window != (first_ms - rule.window_ms, first_ms):
+            start_ms, end_ms = window
+            if any(start_ms <= start < end_ms for start in series.changed) or rule.on == "all":
+                events += watch.revise(figures(start_ms, end_ms), max(now_ms, end_ms + horizon_ms))
+        if series.dropped_ms is not None:
+            watch.forget(series.dropped_ms)
+        return events
+
+
+def newest_window_end(
+    rule: RuleSettings, series: Series, mature_ms: int, closed_ms: int, width_ms: int
+) -> int:
+    """Return the end of the newest closed window with the labels that the rule wants.
+
+    Labels come late, so the very newest window seldom has them; the search goes back as far as the mature
+    windows. Where none has enough, it is the newest closed window.
+    """
+    if rule.metric in WITHOUT_LABELS:
+        return closed_ms
+    end_ms = min(closed_ms, series.last_ms + width_ms)
+    starts = series.between(min(mature_ms, end_ms) - rule.window_ms, end_ms)
+    labelled = sum(series.panes[s].sums().counts["labelled"] for s in starts if s >= end_ms - rule.window_ms)
+    counts = {s: series.panes[s].sums().counts["labelled"] for s in starts}
+    newest_ms = end_ms
+    while end_ms > mature_ms and labelled < rule.min_labelled:
+        end_ms -= width_ms
+        labelled += counts.get(end_ms - rule.window_ms, 0) - counts.get(end_ms, 0)
+    return end_ms if labelled >= rule.min_labelled else newest_ms
