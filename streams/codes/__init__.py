@@ -1,0 +1,1 @@
+"""Columns to codes: names, classes and segments become small integers, ids become 128-bit hashes."""

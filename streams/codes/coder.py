@@ -1,0 +1,186 @@
+"""One decoded batch into codes: who it is about, what was said, in arrays that kernels can walk."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.coded import (
+    ANSWERED,
+    KIND_SHIFT,
+    NO_CLASS,
+    REGRESSION,
+    SCORED,
+    CodeArray,
+    CodedLabels,
+    CodedPredictions,
+    Profiles,
+)
+from schemas.columns import DOUBLE, LONG, NULL
+from schemas.records import IntArray
+from schemas.settings import ModelSettings
+from streams.codes.classes import class_keys, filled, kinds_of, numbers_of
+from streams.codes.names import Vocabulary
+from streams.codes.profiles import ProfileTable
+from streams.codes.siphash import hash_strings
+
+# A stream whose whole numbers take more values than this is no classification; its numbers stay numbers.
+MOST_CLASSES_OF_LONGS = 1_000
+TEST_ROLE = "test"
+
+
+class Coder:
+    """Turns decoded batches of one partition into codes; remembers every name it has met.
+
+    Parameters
+    ----------
+    models
+        ``[models.NAME]``: a task that is set there decides what a prediction's value is.
+    key
+        The secret key of the id hashes.
+    """
+
+    def __init__(self, models: Mapping[str, ModelSettings], key: tuple[int, int]) -> None:
+        self.vocabulary = Vocabulary()
+        self._models = models
+        self._key = key
+        self._profiles = ProfileTable()
+        self._long_values: dict[int, set[int] | None] = {}
+
+    def profiles(self) -> Profiles:
+        return self._profiles.view()
+
+    def predictions(self, columns: pa.RecordBatch) -> tuple[CodedPredictions, int]:
+        """Return the predictions of a decoded batch, and how many of role ``test`` were left out."""
+        role = columns.column("role")
+        tests = pc.equal(role, TEST_ROLE)
+        row = np.flatnonzero(~np.asarray(tests))
+        left_out = columns.num_rows - len(row)
+        if left_out:
+            columns = columns.take(pa.array(row))
+        stream = self._streams(columns)
+        value = columns.column("prediction")
+        kinds = kinds_of(value)
+        status = self._statuses(columns.column("status"))
+        scored = np.asarray(columns.column("scores").is_valid())
+        forced = self._forced_tasks(stream)
+        fractions = bool(scored.any() or (forced == 1).any())
+        class_key = class_keys(value, kinds, self.vocabulary.classes, fractions=fractions)
+        number = numbers_of(value, kinds)
+        # A double is a number unless it came with scores or its model is said to classify.
+        as_class = scored | (forced == 1)
+        as_number = forced == 2
+        class_key[((kinds == DOUBLE) & ~as_class) | as_number] = NO_CLASS
+        class_key[self._too_many_longs(stream, kinds, class_key, as_class)] = NO_CLASS
+        number[as_class] = np.nan
+        answered = (status < 0) & (kinds != NULL)
+        flags = (
+            answered * ANSWERED
+            + scored * SCORED
+            + (answered & (as_number | ((kinds == DOUBLE) & ~as_class))) * REGRESSION
+        ).astype(np.uint8) | (kinds << np.uint8(KIND_SHIFT))
+        offsets, segments = self._segments(columns.column("segments"), stream)
+        profile = self._profiles.codes(stream, class_key, flags, offsets, segments)
+        low, high = hash_strings(columns.column("prediction_id"), self._key)
+        coded = CodedPredictions(
+            row=row,
+            offset=np.asarray(columns.column("offset")),
+            id_low=low,
+            id_high=high,
+            time_ms=np.asarray(columns.column("timestamp").view(pa.int64())),
+            profile=profile,
+            stream=stream,
+            number=number,
+            latency_ms=filled(columns.column("latency_ms")),
+            cost=filled(columns.column("cost")),
+            status=status,
+        )
+        return coded, left_out
+
+    def labels(self, columns: pa.RecordBatch) -> CodedLabels:
+        """Return the labels of a decoded batch."""
+        value = columns.column("label")
+        kinds = kinds_of(value)
+        low, high = hash_strings(columns.column("prediction_id"), self._key)
+        vocabulary = self.vocabulary
+        return CodedLabels(
+            offset=np.asarray(columns.column("offset")),
+            id_low=low,
+            id_high=high,
+            time_ms=np.asarray(columns.column("timestamp").view(pa.int64())),
+            record_time_ms=np.asarray(columns.column("record_time_ms")),
+            model=_codes(columns.column("model"), lambda name: vocabulary.models.code(name) if name else -1),
+            kind=kinds,
+            class_key=class_keys(value, kinds, vocabulary.classes, fractions=False),
+            number=numbers_of(value, kinds),
+            probability=filled(columns.column("sampling_probability")),
+            value=filled(columns.column("value")),
+            source=_codes(columns.column("source"), vocabulary.sources.code),
+        )
+
+    def _streams(self, columns: pa.RecordBatch) -> CodeArray:
+        model = columns.column("model").dictionary_encode()
+        version = columns.column("model_version").dictionary_encode()
+        versions = max(1, len(version.dictionary))
+        pair = np.asarray(model.indices).astype(np.int64) * versions + np.asarray(version.indices)
+        distinct, inverse = np.unique(pair, return_inverse=True)
+        models, names = model.dictionary.to_pylist(), version.dictionary.to_pylist()
+        codes = [self.vocabulary.stream(models[p // versions], names[p % versions]) for p in distinct]
+        return np.array(codes, np.int32)[inverse] if codes else np.zeros(0, np.int32)
+
+    def _statuses(self, column: pa.StringArray) -> CodeArray:
+        return _codes(column, lambda status: -1 if status == "ok" else self.vocabulary.statuses.code(status))
+
+    def _forced_tasks(self, stream: CodeArray) -> np.ndarray:  # type: ignore[type-arg]
+        """Return 1 where the model is said to classify, 2 where it is said to be a regression, else 0."""
+        if not self._models:
+            return np.zeros(len(stream), np.int8)
+        by_stream = np.zeros(len(self.vocabulary.stream_names), np.int8)
+        for code, (model, _) in enumerate(self.vocabulary.stream_names):
+            task = self._models[model].task if model in self._models else None
+            by_stream[code] = 0 if task is None else 2 if task == "regression" else 1
+        return by_stream[stream]
+
+    def _too_many_longs(self, stream, kinds, class_key, as_class):  # type: ignore[no-untyped-def]
+        longs = (kinds == LONG) & ~as_class & (class_key != NO_CLASS)
+        out = np.zeros(len(stream), bool)
+        if not longs.any():
+            return out
+        for code in np.unique(stream[longs]):
+            rows = longs & (stream == code)
+            met = self._long_values.setdefault(int(code), set())
+            if met is not None:
+                met.update(np.unique(class_key[rows]).tolist())
+                if len(met) > MOST_CLASSES_OF_LONGS:
+                    met = self._long_values[int(code)] = None
+            if met is None:
+                out |= rows
+        return out
+
+    def _segments(self, column: pa.MapArray, stream: CodeArray) -> tuple[IntArray, CodeArray]:
+        offsets = np.asarray(column.offsets).astype(np.int64)
+        begin, end = int(offsets[0]), int(offsets[-1])
+        offsets = offsets - begin
+        if begin == end:
+            return offsets, np.zeros(0, np.int32)
+        keys = column.keys.slice(begin, end - begin).dictionary_encode()
+        values = column.items.slice(begin, end - begin).dictionary_encode()
+        of_model = np.array(self.vocabulary.stream_model, np.int64)[stream]
+        model = np.repeat(of_model, np.diff(offsets))
+        key_count, value_count = len(keys.dictionary), len(values.dictionary)
+        triple = (model * key_count + np.asarray(keys.indices)) * value_count + np.asarray(values.indices)
+        distinct, first, inverse = np.unique(triple, return_index=True, return_inverse=True)
+        key_names, value_names = keys.dictionary.to_pylist(), values.dictionary.to_pylist()
+        codes = np.empty(len(distinct), np.int32)
+        for i in np.argsort(first):  # in the order met, so that which values are kept never depends on codes
+            rest, value = divmod(int(distinct[i]), value_count)
+            owner, key = divmod(rest, key_count)
+            codes[i] = self.vocabulary.segments.code(owner, key_names[key], value_names[value])
+        return offsets, codes[inverse]
+
+
+def _codes(column: pa.StringArray, code_of) -> CodeArray:  # type: ignore[no-untyped-def]
+    encoded = column.dictionary_encode()
+    codes = np.array([code_of(text) for text in encoded.dictionary.to_pylist()], np.int32)
+    return codes[np.asarray(encoded.indices)] if len(codes) else np.zeros(0, np.int32)

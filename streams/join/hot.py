@@ -1,0 +1,269 @@
+"""The hot join: predictions and labels of one partition above its floor, and what their meeting changes.
+
+Semantics: a label applies to every prediction with its id (and model, if it names one). Of several labels the
+one with the latest timestamp is in force, then the larger one, never the one that happened to arrive last.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.coded import (
+    NO_CLASS,
+    PAIR_CHANGE,
+    TRUE_KEY,
+    CodedLabels,
+    CodedPredictions,
+    PairChanges,
+    Profiles,
+)
+from schemas.columns import BOOLEAN
+from streams.join import kernels
+from streams.join.layout import (
+    COUNTERS,
+    L_FIRST,
+    L_HEAD,
+    L_NEXT,
+    LABEL,
+    P_COUNT,
+    P_HEAD,
+    PAIR,
+    PAIR_FREE,
+    PAIRS,
+    POSITIONS,
+    PREDICTION,
+)
+
+LOAD = 0.7  # of a hash table; above it, linear probing walks too far
+_NO_ANSWERS = np.zeros((0, 3), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What codes stand for, as far as the join has to know: models, and how texts order."""
+
+    profiles: Profiles
+    stream_model: np.ndarray  # type: ignore[type-arg]
+    text_ranks: np.ndarray  # type: ignore[type-arg]
+    source_ranks: np.ndarray  # type: ignore[type-arg]
+    class_texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinResult:
+    """What a batch did.
+
+    ``outcome`` per prediction (streams.join.layout), pairs that changed, and labels, of dtype LABEL, that
+    turned out to be no numbers where the model is a regression.
+    """
+
+    outcome: np.ndarray  # type: ignore[type-arg]
+    changes: PairChanges
+    dead_labels: np.ndarray  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCounters:
+    """Where everything went, since the start; they add up at any moment.
+
+    Predictions handed in: ``accepted + duplicates + reused``, of which ``cold_predictions`` came below the
+    floor. Labels handed in: ``labels + dead_labels``, with
+    ``labels = waiting + joined + replaced + cold_labels``.
+    """
+
+    accepted: int
+    duplicates: int
+    reused: int
+    cold_predictions: int
+    labels: int
+    waiting: int
+    joined: int
+    replaced: int
+    dead_labels: int
+    cold_labels: int
+
+
+class HotJoin:
+    """Joins what is above the floor, in memory.
+
+    Cost: one or two cache misses per event. Predictions and labels lie in rings in order of arrival, so that
+    what falls below the floor leaves at the head; open-addressing tables find them by id.
+    """
+
+    def __init__(self, floor_ms: int) -> None:
+        self.floor_ms = floor_ms
+        self._predictions = np.empty(1024, PREDICTION)
+        self._table = np.full(2048, -1, np.int32)
+        self._labels = np.empty(1024, LABEL)
+        self._label_table = np.full(2048, -1, np.int32)
+        self._pairs = np.empty(1024, PAIR)
+        self._positions = np.zeros(POSITIONS, np.int64)
+        self._positions[PAIR_FREE] = -1
+        self._counters = np.zeros(COUNTERS, np.int64)
+
+    @property
+    def counters(self) -> JoinCounters:
+        return JoinCounters(*self._counters.tolist())
+
+    @property
+    def waiting_predictions(self) -> int:
+        """Predictions in memory, matched or not."""
+        return int(self._positions[P_COUNT])
+
+    @property
+    def labels_in_memory(self) -> int:
+        return int(self._positions[L_NEXT] - self._positions[L_FIRST])
+
+    @property
+    def prediction_bytes(self) -> int:
+        """Memory that waiting predictions take, their hash table included."""
+        return self.waiting_predictions * PREDICTION.itemsize + self._table.nbytes
+
+    def add_predictions(self, batch: CodedPredictions, meaning: Meaning) -> JoinResult:
+        """Take in predictions, in offset order."""
+        n = len(batch)
+        self._reserve_predictions(n)
+        self._reserve_pairs(n)
+        outcome = np.empty(n, np.uint8)
+        all_changes, all_dead = [], []
+        answers, ask, begin = _NO_ANSWERS, np.full(2, -1, np.int64), 0
+        while begin < n:
+            changes = np.empty(n - begin, PAIR_CHANGE)
+            dead = np.empty(self.labels_in_memory + 1, LABEL)
+            ask[:] = -1
+            begin, n_changes, n_dead = kernels.add_predictions(
+                batch.id_low, batch.id_high, batch.time_ms, batch.profile, batch.number, begin, self.floor_ms,
+                self._predictions, self._table, self._labels, self._label_table, self._pairs,
+                self._positions, self._counters,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
+                meaning.text_ranks, meaning.source_ranks, answers,
+                outcome, changes, dead, ask,
+            )  # fmt: skip
+            all_changes.append(changes[:n_changes])
+            all_dead.append(dead[:n_dead])
+            if ask[0] >= 0:
+                answers = np.vstack([answers, self._answer(self._row(ask[0]), self._row(ask[1]), meaning)])
+        return JoinResult(outcome, _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+
+    def add_labels(self, batch: CodedLabels, meaning: Meaning) -> JoinResult:
+        """Take in labels, in offset order; ``outcome`` of the result is empty."""
+        n = len(batch)
+        rows = np.zeros(n, LABEL)
+        for name in ("id_low", "id_high", "time_ms", "record_time_ms", "offset", "class_key", "number"):
+            rows[name] = getattr(batch, name)
+        for name in ("probability", "value", "model", "source", "kind"):
+            rows[name] = getattr(batch, name)
+        self._reserve_labels(n)
+        room = 4 * n + 64
+        all_changes, all_dead = [], []
+        answers, ask, begin = _NO_ANSWERS, np.full(2, -1, np.int64), 0
+        while begin < n:
+            self._reserve_pairs(n)
+            changes, dead = np.empty(room, PAIR_CHANGE), np.empty(n, LABEL)
+            ask[:] = -1
+            start = begin
+            begin, n_changes, n_dead = kernels.add_labels(
+                rows, begin, self.floor_ms,
+                self._predictions, self._table, self._labels, self._label_table, self._pairs,
+                self._positions, self._counters,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
+                meaning.text_ranks, meaning.source_ranks, answers,
+                changes, dead, ask,
+            )  # fmt: skip
+            all_changes.append(changes[:n_changes])
+            all_dead.append(dead[:n_dead])
+            if ask[0] >= 0:
+                answers = np.vstack([answers, self._answer(rows[begin], self._row(ask[0]), meaning)])
+            elif begin == start:
+                room *= 2  # one label that meets more predictions than there was room for
+                self._reserve_pairs(room)
+        return JoinResult(np.empty(0, np.uint8), _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+
+    def raise_floor(self, floor_ms: int) -> None:
+        """Forget what is below ``floor_ms``; a floor only rises."""
+        if floor_ms <= self.floor_ms:
+            return
+        self.floor_ms = floor_ms
+        kernels.drop_below(
+            floor_ms, self._predictions, self._table, self._labels, self._label_table,
+            self._pairs, self._positions, self._counters,
+        )  # fmt: skip
+
+    def time_of_share(self, share: float) -> int:
+        """Return the event time below which about ``share`` of the waiting predictions lie."""
+        head, count = self._positions[P_HEAD], self._positions[P_COUNT]
+        slots = (head + np.linspace(0, count - 1, 1024).astype(np.int64)) % len(self._predictions)
+        return int(np.quantile(self._predictions["time_ms"][slots], share))
+
+    def _row(self, seq: int) -> np.void:
+        slot = (self._positions[L_HEAD] + seq - self._positions[L_FIRST]) % len(self._labels)
+        row: np.void = self._labels[slot]
+        return row
+
+    def _answer(self, a: np.void, b: np.void, meaning: Meaning) -> list[list[int]]:
+        first, second = (
+            label_text(a, meaning.class_texts).encode(),
+            label_text(b, meaning.class_texts).encode(),
+        )
+        sign = (first > second) - (first < second)
+        return [
+            [int(a["offset"]), int(b["offset"]), sign],
+            [int(b["offset"]), int(a["offset"]), -sign],
+        ]
+
+    def _reserve_predictions(self, more: int) -> None:
+        head, count = int(self._positions[P_HEAD]), int(self._positions[P_COUNT])
+        if count + more > len(self._predictions):
+            # np.empty: pages that no row has reached yet take no memory
+            self._predictions = _unrolled(self._predictions, head, count, (count + more) * 5 // 4)
+            self._positions[P_HEAD] = head = 0
+            self._table = np.full(_table_size(count + more), -1, np.int32)
+            kernels.rebuild(self._table, self._predictions, head, count)
+        elif count + more > LOAD * len(self._table):
+            self._table = np.full(_table_size(count + more), -1, np.int32)
+            kernels.rebuild(self._table, self._predictions, head, count)
+
+    def _reserve_labels(self, more: int) -> None:
+        head, count = int(self._positions[L_HEAD]), self.labels_in_memory
+        if count + more > len(self._labels):
+            self._labels = _unrolled(self._labels, head, count, (count + more) * 5 // 4)
+            self._positions[L_HEAD] = head = 0
+            self._label_table = np.full(_table_size(count + more), -1, np.int32)
+            kernels.rebuild_labels(self._label_table, self._labels, head, count)
+        elif count + more > LOAD * len(self._label_table):
+            self._label_table = np.full(_table_size(count + more), -1, np.int32)
+            kernels.rebuild_labels(self._label_table, self._labels, head, count)
+
+    def _reserve_pairs(self, more: int) -> None:
+        if self._positions[PAIRS] + more > len(self._pairs):
+            self._pairs = _unrolled(
+                self._pairs, 0, len(self._pairs), (int(self._positions[PAIRS]) + more) * 5 // 4
+            )
+
+
+def _table_size(rows: int) -> int:
+    return 1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD))))
+
+
+def _unrolled(ring: np.ndarray, head: int, count: int, capacity: int) -> np.ndarray:  # type: ignore[type-arg]
+    larger = np.empty(max(capacity, len(ring)), ring.dtype)
+    first = min(count, len(ring) - head)
+    larger[:first] = ring[head : head + first]
+    larger[first:count] = ring[: count - first]
+    return larger
+
+
+def _joined(parts: list[np.ndarray], dtype: object) -> np.ndarray:  # type: ignore[type-arg]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.empty(0, dtype)  # type: ignore[call-overload, no-any-return]
+
+
+def label_text(label: np.void, class_texts: list[str]) -> str:
+    """Return a label's canonical string."""
+    key, kind, number = int(label["class_key"]), int(label["kind"]), float(label["number"])
+    if kind == BOOLEAN:
+        return "true" if key == TRUE_KEY else "false"
+    if key == NO_CLASS:
+        return repr(number)
+    return str(key >> 1) if key % 2 == 0 else class_texts[key >> 1]

@@ -1,0 +1,326 @@
+"""The panes' inner loops: every event adds to, or takes back from, the rows of its pane."""
+
+import math
+
+import numba as nb
+import numpy as np
+
+from schemas.coded import FALSE_KEY, KIND_SHIFT, NO_CLASS, SCORED, TRUE_KEY
+from schemas.columns import NULL
+from schemas.panes import DELAY_FLOOR_MS, DURATION_GROWTH, LATENCY_FLOOR_MS
+from streams.panes.exact_sums import DIGITS, add_exactly
+from streams.panes.layout import (
+    ABS_ERR,
+    APE,
+    CONFUSION,
+    COST,
+    COUNT,
+    DELAY,
+    ERR,
+    LABEL,
+    LABEL_SQ,
+    LATENCY,
+    PANE_BITS,
+    PREDICTED,
+    SEGMENT_BITS,
+    SQ_ERR,
+    STATUS,
+    VALUE,
+)
+
+_LOG_GROWTH = math.log(DURATION_GROWTH)
+_PREDICTIONS, _FAILURES, _DUPLICATES = COUNT["predictions"], COUNT["failures"], COUNT["duplicates"]
+_BOOLEANS, _SCORED, _LABELLED = COUNT["booleans"], COUNT["scored"], COUNT["labelled"]
+_CLASS_N, _HITS, _REG_N, _APE_N = COUNT["class_n"], COUNT["hits"], COUNT["reg_n"], COUNT["ape_n"]
+_COST_N, _VALUE_N = COUNT["cost_n"], COUNT["value_n"]
+LAST_BIN = np.int64(2_000)  # 7e27 times the floor: what is longer is no duration, and must not take memory
+_SPLIT = 134217729.0  # 2**27 + 1, Veltkamp's constant
+_SQUARE_FITS = 2.0**100  # and 2**-100: the square of a term in between is held exactly
+
+
+@nb.njit(cache=True, nogil=True)
+def _mix(x):  # type: ignore[no-untyped-def]
+    h = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15)
+    h ^= h >> np.uint64(29)
+    h *= np.uint64(0xBF58476D1CE4E5B9)
+    return h ^ (h >> np.uint64(32))
+
+
+@nb.njit(cache=True, nogil=True)
+def find_row(key, table, keys, used):  # type: ignore[no-untyped-def]
+    """Return the row of ``key``, added if new; ``used[0]`` is how many there are."""
+    mask = np.uint64(len(table) - 1)
+    place = _mix(key) & mask
+    while table[place] >= 0:
+        if keys[table[place]] == key:
+            return np.int64(table[place])
+        place = (place + np.uint64(1)) & mask
+    row = used[0]
+    used[0] += 1
+    keys[row] = key
+    table[place] = row
+    return row
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_bin(bins, used, row, kind, index, n):  # type: ignore[no-untyped-def]
+    key = (row << 16) | (np.int64(kind) << 15) | index
+    mask = np.uint64(len(bins) - 1)
+    place = _mix(key) & mask
+    while bins[place].key >= 0:
+        if bins[place].key == key:
+            bins[place].n += n
+            return
+        place = (place + np.uint64(1)) & mask
+    bins[place].key = key
+    bins[place].n = n
+    used[1] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_cell(cells, used, row, kind, a, b, n):  # type: ignore[no-untyped-def]
+    tagged = (row << 3) | np.int64(kind)
+    mask = np.uint64(len(cells) - 1)
+    place = (_mix(tagged) ^ _mix(a + np.int64(7)) * np.uint64(3) ^ _mix(b) * np.uint64(5)) & mask
+    while cells[place].row >= 0:
+        if cells[place].row == tagged and cells[place].a == a and cells[place].b == b:
+            cells[place].n += n
+            return
+        place = (place + np.uint64(1)) & mask
+    cells[place].row = tagged
+    cells[place].a = a
+    cells[place].b = b
+    cells[place].n = n
+    used[2] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _bin(value_ms, floor_ms):  # type: ignore[no-untyped-def]
+    if value_ms <= 0.0:
+        return np.int64(0)
+    index = 1 + np.int64(math.ceil(math.log(value_ms / floor_ms) / _LOG_GROWTH - 1e-9))
+    return min(max(np.int64(1), index), LAST_BIN)
+
+
+@nb.njit(cache=True, nogil=True)
+def _add(sums, row, which, x, sign, wide, used):  # type: ignore[no-untyped-def]
+    if not add_exactly(sums[row, which], x, sign):
+        w = wide[used[3]]
+        w.row = row
+        w.sum = which
+        w.x = x
+        w.sign = sign
+        used[3] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_square(sums, row, x, sign, wide, used):  # type: ignore[no-untyped-def]
+    """Add the exact square of ``x`` to LABEL_SQ, as the sum of two doubles (Dekker 1971)."""
+    if x == 0.0:
+        return
+    if not (1.0 / _SQUARE_FITS < abs(x) < _SQUARE_FITS):
+        w = wide[used[3]]
+        w.row = row
+        w.sum = LABEL_SQ
+        w.x = x
+        w.sign = sign
+        used[3] += 1
+        return
+    square = x * x
+    big = _SPLIT * x
+    high = big - (big - x)
+    low = x - high
+    rest = ((high * high - square) + 2.0 * high * low) + low * low
+    add_exactly(sums[row, LABEL_SQ], square, sign)
+    add_exactly(sums[row, LABEL_SQ], rest, sign)
+
+
+@nb.njit(cache=True, nogil=True)
+def row_key(stream, pane, segment):  # type: ignore[no-untyped-def]
+    return (np.int64(stream) << (PANE_BITS + SEGMENT_BITS)) | (pane << SEGMENT_BITS) | np.int64(segment)
+
+
+@nb.njit(cache=True, nogil=True)
+def add_predictions(  # type: ignore[no-untyped-def]
+    begin, time_ms, profile, latency_ms, cost, status, duplicate, width_ms,
+    p_stream, p_class, p_flags, p_offsets, p_segments,
+    table, keys, counts, sums, dirty, bins, cells, wide, used,
+):  # fmt: skip
+    """Count predictions ``begin`` and on; returns the next row, early where something is nearly full."""
+    for i in range(begin, len(time_ms)):
+        p = profile[i]
+        first, last = p_offsets[p], p_offsets[p + 1]
+        rows_needed = last - first + 1
+        if (
+            used[0] + rows_needed > len(keys)
+            or 2 * (used[1] + rows_needed) > len(bins)
+            or 2 * (used[2] + 2 * rows_needed) > len(cells)
+            or used[3] + rows_needed > len(wide)
+        ):
+            return i
+        pane = time_ms[i] // width_ms
+        flags = p_flags[p]
+        kind = flags >> np.uint8(KIND_SHIFT)
+        latency_bin = np.int64(-1)
+        if not math.isnan(latency_ms[i]):
+            latency_bin = _bin(latency_ms[i], LATENCY_FLOOR_MS)
+        for s in range(first - 1, last):
+            segment = 0 if s < first else p_segments[s]
+            row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
+            dirty[row] = 1
+            if duplicate[i]:
+                counts[row, _DUPLICATES] += 1
+                continue
+            counts[row, _PREDICTIONS] += 1
+            if status[i] >= 0:
+                counts[row, _FAILURES] += 1
+                _add_cell(cells, used, row, STATUS, np.int64(status[i]), np.int64(0), 1)
+            elif kind != NULL:
+                counts[row, _BOOLEANS + kind - 1] += 1
+                if flags & SCORED:
+                    counts[row, _SCORED] += 1
+                if p_class[p] != NO_CLASS:
+                    _add_cell(cells, used, row, PREDICTED, p_class[p], np.int64(0), 1)
+            if latency_bin >= 0:
+                _add_bin(bins, used, row, LATENCY, latency_bin, 1)
+            if not math.isnan(cost[i]):
+                counts[row, _COST_N] += 1
+                _add(sums, row, COST, cost[i], 1, wide, used)
+    return len(time_ms)
+
+
+@nb.njit(cache=True, nogil=True)
+def _as_predicted(label_key, class_key):  # type: ignore[no-untyped-def]
+    """Return a label's class in the prediction's terms: true is 1 beside integers, 1 true beside booleans."""
+    if class_key % 2 == 0:
+        if label_key == FALSE_KEY or label_key == TRUE_KEY:
+            return np.int64(0) if label_key == FALSE_KEY else np.int64(2)
+    elif (class_key == FALSE_KEY or class_key == TRUE_KEY) and (label_key == 0 or label_key == 2):
+        return np.int64(FALSE_KEY) if label_key == 0 else np.int64(TRUE_KEY)
+    return label_key
+
+
+@nb.njit(cache=True, nogil=True)
+def add_pairs(  # type: ignore[no-untyped-def]
+    begin, changes, width_ms,
+    p_stream, p_class, p_flags, p_offsets, p_segments,
+    table, keys, counts, sums, dirty, bins, cells, wide, used,
+):  # fmt: skip
+    """Count labelled pairs ``begin`` and on, or take them back; returns the next one, as above."""
+    for i in range(begin, len(changes)):
+        c = changes[i]
+        p = c.profile
+        first, last = p_offsets[p], p_offsets[p + 1]
+        rows_needed = last - first + 1
+        if (
+            used[0] + rows_needed > len(keys)
+            or 2 * (used[1] + rows_needed) > len(bins)
+            or 2 * (used[2] + rows_needed) > len(cells)
+            or used[3] + 8 * rows_needed > len(wide)
+        ):
+            return i
+        sign = c.sign
+        pane = c.time_ms // width_ms
+        delay_bin = _bin(float(c.delay_ms), DELAY_FLOOR_MS)
+        has_class = p_class[p] != NO_CLASS and c.label_key != NO_CLASS
+        label_key = _as_predicted(c.label_key, p_class[p])
+        is_pair = not math.isnan(c.number) and not math.isnan(c.label_number)
+        for s in range(first - 1, last):
+            segment = 0 if s < first else p_segments[s]
+            row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
+            dirty[row] = 1
+            counts[row, _LABELLED] += sign
+            _add_bin(bins, used, row, DELAY, delay_bin, sign)
+            if has_class:
+                counts[row, _CLASS_N] += sign
+                if label_key == p_class[p]:
+                    counts[row, _HITS] += sign
+                _add_cell(cells, used, row, CONFUSION, label_key, p_class[p], sign)
+            if is_pair:
+                counts[row, _REG_N] += sign
+                error = c.number - c.label_number
+                _add(sums, row, ERR, error, sign, wide, used)
+                _add(sums, row, ABS_ERR, abs(error), sign, wide, used)
+                _add(sums, row, SQ_ERR, error * error, sign, wide, used)
+                _add(sums, row, LABEL, c.label_number, sign, wide, used)
+                _add_square(sums, row, c.label_number, sign, wide, used)
+                if c.label_number != 0.0:
+                    counts[row, _APE_N] += sign
+                    _add(sums, row, APE, abs(error) / abs(c.label_number), sign, wide, used)
+            if not math.isnan(c.value):
+                counts[row, _VALUE_N] += sign
+                _add(sums, row, VALUE, c.value, sign, wide, used)
+    return len(changes)
+
+
+@nb.njit(cache=True, nogil=True)
+def refill_rows(table, keys, count):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
+    table[:] = -1
+    for row in range(count):
+        place = _mix(keys[row]) & mask
+        while table[place] >= 0:
+            place = (place + np.uint64(1)) & mask
+        table[place] = row
+
+
+@nb.njit(cache=True, nogil=True)
+def move_bins(old, new, new_row, used):  # type: ignore[no-untyped-def]
+    """Copy bins into an empty table under their rows' new numbers (-1: dropped), leaving out zeros."""
+    used[1] = 0
+    for i in range(len(old)):
+        if old[i].key >= 0 and old[i].n != 0:
+            row = new_row[old[i].key >> 16]
+            if row >= 0:
+                kind, index = (old[i].key >> 15) & 1, old[i].key & 0x7FFF
+                _add_bin(new, used, np.int64(row), kind, index, old[i].n)
+
+
+@nb.njit(cache=True, nogil=True)
+def move_cells(old, new, new_row, used):  # type: ignore[no-untyped-def]
+    used[2] = 0
+    for i in range(len(old)):
+        if old[i].row >= 0 and old[i].n != 0:
+            row = new_row[old[i].row >> 3]
+            if row >= 0:
+                _add_cell(new, used, np.int64(row), old[i].row & 7, old[i].a, old[i].b, old[i].n)
+
+
+@nb.njit(cache=True, nogil=True)
+def collect_bins(bins, place_of, out_place, out_key, out_n):  # type: ignore[no-untyped-def]
+    """Gather the bins of chosen rows (``place_of[row]`` is -1 for the others); returns how many."""
+    n = 0
+    for i in range(len(bins)):
+        if bins[i].key >= 0 and bins[i].n != 0:
+            place = place_of[bins[i].key >> 16]
+            if place >= 0:
+                out_place[n] = place
+                out_key[n] = bins[i].key & 0xFFFF
+                out_n[n] = bins[i].n
+                n += 1
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def collect_cells(cells, place_of, out):  # type: ignore[no-untyped-def]
+    n = 0
+    for i in range(len(cells)):
+        if cells[i].row >= 0 and cells[i].n != 0:
+            place = place_of[cells[i].row >> 3]
+            if place >= 0:
+                out[n] = cells[i]
+                out[n].row = (np.int64(place) << 3) | (cells[i].row & 7)
+                n += 1
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def carry_all(sums, count):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        for j in range(sums.shape[1]):
+            over = np.int64(0)
+            for k in range(DIGITS - 1):
+                value = sums[i, j, k] + over
+                sums[i, j, k] = value & np.int64(0xFFFFFFFF)
+                over = value >> np.int64(32)
+            sums[i, j, DIGITS - 1] += over

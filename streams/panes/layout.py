@@ -1,0 +1,34 @@
+"""How accumulators lie in memory: a row per pane, stream and segment; cells for what is sparse."""
+
+import numpy as np
+
+from schemas.panes import COUNTS
+
+COUNT = {name: i for i, name in enumerate(COUNTS)}
+N_COUNTS = len(COUNTS)
+
+# Exact sums kept; ``label_m2`` of a row is made of two of them when it is read.
+ERR, ABS_ERR, SQ_ERR, LABEL, LABEL_SQ, APE, COST, VALUE = range(8)
+EXACT_SUMS = (
+    "err_sum",
+    "abs_err_sum",
+    "sq_err_sum",
+    "label_sum",
+    "label_sq",
+    "ape_sum",
+    "cost_sum",
+    "value_sum",
+)
+N_SUMS = len(EXACT_SUMS)
+
+# Kinds of cells.
+LATENCY, DELAY, PREDICTED, CONFUSION, STATUS = range(5)
+
+CELL = np.dtype([("row", np.int64), ("a", np.int64), ("b", np.int64), ("n", np.int64)])
+BIN = np.dtype([("key", np.int64), ("n", np.int64)])  # key: row << 16 | kind << 15 | bin
+
+# A term that its sum cannot hold, kept apart: which row, which sum, how often.
+WIDE = np.dtype([("row", np.int64), ("sum", np.int64), ("x", np.float64), ("sign", np.int64)])
+
+PANE_BITS, SEGMENT_BITS = 32, 20  # of a row's key; 12 bits are left for the stream
+MOST_STREAMS, MOST_SEGMENTS = 1 << 12, 1 << SEGMENT_BITS

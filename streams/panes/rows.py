@@ -1,0 +1,147 @@
+"""Accumulators as rows of ``PANE_COLUMNS``: exact sums rounded once, cells under their names."""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS
+from schemas.records import IntArray
+from streams.panes.exact_sums import as_fraction, round_sums
+from streams.panes.layout import (
+    CONFUSION,
+    COUNT,
+    DELAY,
+    EXACT_SUMS,
+    LABEL,
+    LABEL_SQ,
+    LATENCY,
+    PREDICTED,
+    STATUS,
+)
+from streams.panes.store import PaneStore
+
+_KIND_OF_MAP = {"predicted": PREDICTED, "confusion": CONFUSION, "statuses": STATUS}
+_KIND_OF_HISTOGRAM = {"latency": LATENCY, "delay": DELAY}
+
+
+class PaneRows:
+    """Writes rows of a store under the names of its streams, segments, classes and statuses."""
+
+    def __init__(
+        self,
+        store: PaneStore,
+        partition: int,
+        stream_names: list[tuple[str, str]],
+        segment_names: list[str],
+        class_text: Callable[[int], str],
+        status_names: list[str],
+    ) -> None:
+        self._store = store
+        self._partition = partition
+        self._streams = stream_names
+        self._segments = segment_names
+        self._class_text = class_text
+        self._statuses = status_names
+
+    def batch(self, rows: IntArray, revision: int) -> pa.RecordBatch:
+        """Return the rows as a batch of ``PANE_COLUMNS``, sorted by model, version, segment and pane."""
+        stream, pane, segment = self._store.keys_of(rows)
+        names = [self._streams[s] for s in stream]
+        segments = [self._segments[s] for s in segment]
+        order = sorted(range(len(rows)), key=lambda i: (names[i], segments[i], pane[i]))
+        rows = rows[order] if len(rows) else rows
+        counts = self._store.counts_of(rows)
+        columns: dict[str, pa.Array] = {
+            "model": pa.array([names[i][0] for i in order], pa.string()),
+            "model_version": pa.array([names[i][1] for i in order], pa.string()),
+            "segment": pa.array([segments[i] for i in order], pa.string()),
+            "pane_start": pa.array(pane[order] * self._store.width_ms).cast(pa.timestamp("ms", tz="UTC")),
+            "partition": pa.array(np.full(len(rows), self._partition, np.int32)),
+            "revision": pa.array(np.full(len(rows), revision, np.uint64)),
+        }
+        for i, name in enumerate(COUNTS):
+            columns[name] = pa.array(np.ascontiguousarray(counts[:, i]))
+        columns |= self._sums(rows, counts)
+        columns |= self._maps(rows)
+        columns |= self._histograms(rows)
+        return pa.RecordBatch.from_arrays([columns[name] for name in PANE_COLUMNS.names], schema=PANE_COLUMNS)
+
+    def _sums(self, rows: IntArray, counts: IntArray) -> dict[str, pa.Array]:
+        digits = self._store.sums_of(rows)
+        rounded = round_sums(digits)
+        apart = self._store.kept_apart(rows)
+        for (place, which), more in apart.items():
+            exact = as_fraction(digits[place, which])
+            rounded[place, which] = _nearest(exact + more if isinstance(more, Fraction) else more)
+        m2 = np.zeros(len(rows))
+        for place in np.flatnonzero(counts[:, COUNT["reg_n"]]):
+            m2[place] = self._label_m2(int(place), int(counts[place, COUNT["reg_n"]]), digits[place], apart)
+        values = {name: rounded[:, i] for i, name in enumerate(EXACT_SUMS)} | {"label_m2": m2}
+        return {name: pa.array(np.ascontiguousarray(values[name])) for name in SUMS}
+
+    @staticmethod
+    def _label_m2(
+        place: int, n: int, digits: IntArray, apart: dict[tuple[int, int], Fraction | float]
+    ) -> float:
+        total, squares = as_fraction(digits[LABEL]), as_fraction(digits[LABEL_SQ])
+        for which in (LABEL, LABEL_SQ):
+            more = apart.get((place, which), Fraction(0))
+            if not isinstance(more, Fraction):
+                return float("inf")
+            total, squares = (total + more, squares) if which == LABEL else (total, squares + more)
+        return _nearest(squares - total * total / n)
+
+    def _maps(self, rows: IntArray) -> dict[str, pa.Array]:
+        cells = self._store.cells_of(rows)
+        columns = {}
+        for name in MAPS:
+            kind = _KIND_OF_MAP[name]
+            chosen = cells[(cells["row"] & 7) == kind]
+            texts = self._texts(kind, chosen)
+            place = chosen["row"] >> 3
+            order = sorted(range(len(chosen)), key=lambda i: (place[i], texts[i]))
+            offsets = np.zeros(len(rows) + 1, np.int32)
+            np.cumsum(np.bincount(place, minlength=len(rows))[: len(rows)], out=offsets[1:])
+            columns[name] = pa.MapArray.from_arrays(
+                pa.array(offsets),
+                pa.array([texts[i] for i in order], pa.string()),
+                pa.array(chosen["n"][order] if order else [], pa.int64()),
+                type=PANE_COLUMNS.field(name).type,
+            )
+        return columns
+
+    def _texts(self, kind: int, cells: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+        if kind == STATUS:
+            return [self._statuses[a] for a in cells["a"]]
+        text_of = {int(k): self._class_text(int(k)) for k in np.unique(np.append(cells["a"], cells["b"]))}
+        if kind == PREDICTED:
+            return [text_of[int(a)] for a in cells["a"]]
+        return [
+            text_of[int(a)] + PAIR_SEPARATOR + text_of[int(b)]
+            for a, b in zip(cells["a"], cells["b"], strict=True)
+        ]
+
+    def _histograms(self, rows: IntArray) -> dict[str, pa.Array]:
+        place, key, n = self._store.bins_of(rows)
+        columns = {}
+        for name in HISTOGRAMS:
+            chosen = (key >> 15) == _KIND_OF_HISTOGRAM[name]
+            at, index, count = place[chosen], key[chosen] & 0x7FFF, n[chosen]
+            lengths = np.zeros(len(rows), np.int64)
+            np.maximum.at(lengths, at, index + 1)
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            dense = np.zeros(int(offsets[-1]), np.int64)
+            dense[offsets[at] + index] = count
+            columns[name] = pa.ListArray.from_arrays(
+                pa.array(offsets, pa.int32()), pa.array(dense), type=PANE_COLUMNS.field(name).type
+            )
+        return columns
+
+
+def _nearest(value: Fraction | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

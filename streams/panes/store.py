@@ -1,0 +1,248 @@
+"""The panes of one partition: what predictions and labelled pairs add up to, per stream, segment and pane."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from schemas.coded import CodeArray, CodedPredictions, PairChanges, Profiles
+from schemas.records import IntArray
+from streams.panes import kernels
+from streams.panes.exact_sums import ADDITIONS_BEFORE_CARRY, DIGITS
+from streams.panes.layout import (
+    BIN,
+    CELL,
+    MOST_SEGMENTS,
+    MOST_STREAMS,
+    N_COUNTS,
+    N_SUMS,
+    PANE_BITS,
+    SEGMENT_BITS,
+    WIDE,
+)
+
+Wide = dict[tuple[int, int], dict[float, int]]
+
+
+class PaneStore:
+    """Cumulative, additive, exactly reversible accumulators.
+
+    Parameters
+    ----------
+    width_ms
+        Of a pane. Pane ``k`` is ``[k * width_ms, (k + 1) * width_ms)`` in event time.
+    """
+
+    def __init__(self, width_ms: int) -> None:
+        self.width_ms = width_ms
+        self._table = np.full(2048, -1, np.int32)
+        self._allocate(1024)
+        self._bins = _empty_bins(4096)
+        self._cells = _empty_cells(4096)
+        self._used = np.zeros(4, np.int64)  # rows, bins, cells, wide terms
+        self._wide = np.empty(256, WIDE)
+        self._kept_apart: Wide = defaultdict(dict)
+        self._additions = 0
+
+    def _allocate(self, rows: int) -> None:
+        self._keys = np.zeros(rows, np.int64)
+        self._counts = np.zeros((rows, N_COUNTS), np.int64)
+        self._sums = np.zeros((rows, N_SUMS, DIGITS), np.int64)
+        self._dirty = np.zeros(rows, np.uint8)
+
+    def __len__(self) -> int:
+        return int(self._used[0])
+
+    @property
+    def nbytes(self) -> int:
+        rows = len(self) * (8 + 1 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
+        return rows + self._table.nbytes + self._bins.nbytes + self._cells.nbytes
+
+    def add_predictions(
+        self, batch: CodedPredictions, taken: IntArray, duplicates: IntArray, profiles: Profiles
+    ) -> None:
+        """Count predictions: rows ``taken`` of the batch, and rows ``duplicates`` as repeats."""
+        rows = np.concatenate([taken, duplicates])
+        repeat = np.zeros(len(rows), np.uint8)
+        repeat[len(taken) :] = 1
+        columns = [
+            column[rows]
+            for column in (batch.time_ms, batch.profile, batch.latency_ms, batch.cost, batch.status)
+        ]
+        self._run(kernels.add_predictions, len(rows), (*columns, repeat), profiles)
+
+    def add_pairs(self, changes: PairChanges, profiles: Profiles) -> None:
+        """Count labelled pairs, or take them back, by their sign."""
+        self._run(kernels.add_pairs, len(changes), (changes,), profiles)
+
+    def _run(self, kernel: Callable[..., int], n: int, columns: tuple, profiles: Profiles) -> None:  # type: ignore[type-arg]
+        if not n:
+            return
+        if int(profiles.stream.max()) >= MOST_STREAMS:
+            raise OverflowError(f"one partition holds at most {MOST_STREAMS} models and versions")
+        self._additions += 2 * n
+        if self._additions > ADDITIONS_BEFORE_CARRY:
+            kernels.carry_all(self._sums, len(self))
+            self._additions = 2 * n
+        begin = 0
+        while begin < n:
+            begin = kernel(
+                begin, *columns, self.width_ms,
+                profiles.stream, profiles.class_key, profiles.flags, profiles.segment_offsets,
+                profiles.segments,
+                self._table, self._keys, self._counts, self._sums, self._dirty,
+                self._bins, self._cells, self._wide, self._used,
+            )  # fmt: skip
+            self._set_wide_apart()
+            if begin < n:
+                p = columns[1][begin] if len(columns) > 1 else columns[0]["profile"][begin]
+                needed = int(profiles.segment_offsets[p + 1] - profiles.segment_offsets[p]) + 1
+                self._grow(needed)
+
+    def _set_wide_apart(self) -> None:
+        for term in self._wide[: self._used[3]]:
+            apart = self._kept_apart[int(term["row"]), int(term["sum"])]
+            x = float(term["x"])
+            apart[x] = apart.get(x, 0) + int(term["sign"])
+            if not apart[x]:
+                del apart[x]
+        self._used[3] = 0
+
+    def _grow(self, needed: int) -> None:
+        rows, bins, cells, _ = (int(n) for n in self._used)
+        if rows + needed > len(self._keys):
+            if self._segments_in_use() >= MOST_SEGMENTS:
+                raise OverflowError(f"one partition holds at most {MOST_SEGMENTS} segment values")
+            old = (self._keys, self._counts, self._sums, self._dirty)
+            self._allocate(2 * len(self._keys) + needed)
+            for new, kept in zip((self._keys, self._counts, self._sums, self._dirty), old, strict=True):
+                new[:rows] = kept[:rows]
+            self._table = np.full(1 << int(np.ceil(np.log2(2 * len(self._keys)))), -1, np.int32)
+            kernels.refill_rows(self._table, self._keys, rows)
+        same = np.arange(len(self._keys), dtype=np.int64)
+        if 2 * (bins + needed) > len(self._bins):
+            self._bins, old_bins = _empty_bins(_size(bins + needed)), self._bins
+            kernels.move_bins(old_bins, self._bins, same, self._used)
+        if 2 * (cells + 2 * needed) > len(self._cells):
+            self._cells, old_cells = _empty_cells(_size(cells + 2 * needed)), self._cells
+            kernels.move_cells(old_cells, self._cells, same, self._used)
+        if 8 * needed > len(self._wide):
+            self._wide = np.empty(16 * needed, WIDE)
+
+    def _segments_in_use(self) -> int:
+        return int((self._keys[: len(self)] & (MOST_SEGMENTS - 1)).max(initial=0)) + 1
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def changed_rows(self) -> IntArray:
+        """Return the rows that changed since ``mark_read``, shape ``(n,)``."""
+        return np.flatnonzero(self._dirty[: len(self)])
+
+    def rows(self) -> IntArray:
+        return np.arange(len(self))
+
+    def mark_read(self, rows: IntArray) -> None:
+        self._dirty[rows] = 0
+
+    def keys_of(self, rows: IntArray) -> tuple[CodeArray, IntArray, CodeArray]:
+        """Return (stream, pane number, segment) of rows, shape ``(n,)`` each."""
+        keys = self._keys[rows]
+        stream = keys >> (PANE_BITS + SEGMENT_BITS)
+        pane = (keys >> SEGMENT_BITS) & ((1 << PANE_BITS) - 1)
+        return stream.astype(np.int32), pane, (keys & (MOST_SEGMENTS - 1)).astype(np.int32)
+
+    def counts_of(self, rows: IntArray) -> IntArray:
+        """Return the counts of rows, shape ``(n, N_COUNTS)``."""
+        return self._counts[rows]
+
+    def sums_of(self, rows: IntArray) -> IntArray:
+        """Return the digits of rows' exact sums, shape ``(n, N_SUMS, DIGITS)``."""
+        return self._sums[rows]
+
+    def kept_apart(self, rows: IntArray) -> dict[tuple[int, int], Fraction | float]:
+        """Return, by (place in ``rows``, sum), what the terms that did not fit into its digits add up to."""
+        if not self._kept_apart:
+            return {}
+        place = {int(row): i for i, row in enumerate(rows)}
+        return {
+            (place[row], which): _total(terms, square=which == kernels.LABEL_SQ)
+            for (row, which), terms in self._kept_apart.items()
+            if row in place and terms
+        }
+
+    def bins_of(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Return (place in ``rows``, kind << 15 | bin, count) of every bin of rows, sorted."""
+        place_of = self._places(rows)
+        room = int(self._used[1])
+        place, key, n = (np.empty(room, np.int64) for _ in range(3))
+        found = kernels.collect_bins(self._bins, place_of, place, key, n)
+        place, key, n = place[:found], key[:found], n[:found]
+        order = np.argsort(place << 16 | key, kind="stable")
+        return place[order], key[order], n[order]
+
+    def cells_of(self, rows: IntArray) -> np.ndarray:  # type: ignore[type-arg]
+        """Return the cells of rows, dtype CELL, ``row`` being place in ``rows`` << 3 | kind."""
+        out = np.empty(int(self._used[2]), CELL)
+        return out[: kernels.collect_cells(self._cells, self._places(rows), out)]
+
+    def _places(self, rows: IntArray) -> IntArray:
+        place_of = np.full(len(self) + 1, -1, np.int64)
+        place_of[rows] = np.arange(len(rows))
+        return place_of
+
+    # -- forgetting ----------------------------------------------------------------------------------------
+
+    def rows_below(self, floor_ms: int) -> IntArray:
+        """Return the rows of panes that start below ``floor_ms``."""
+        _, pane, _ = self.keys_of(self.rows())
+        return np.flatnonzero(pane * self.width_ms < floor_ms)
+
+    def drop(self, rows: IntArray) -> None:
+        """Forget rows; the others move together."""
+        if not len(rows):
+            return
+        keep = np.ones(len(self), bool)
+        keep[rows] = False
+        new_row = np.where(keep, np.cumsum(keep) - 1, -1)
+        count = int(keep.sum())
+        for array in (self._keys, self._counts, self._sums, self._dirty):
+            array[:count] = array[: len(self)][keep]
+            array[count : len(self)] = 0
+        self._used[0] = count
+        kernels.refill_rows(self._table, self._keys, count)
+        self._bins, old_bins = _empty_bins(len(self._bins)), self._bins
+        kernels.move_bins(old_bins, self._bins, new_row, self._used)
+        self._cells, old_cells = _empty_cells(len(self._cells)), self._cells
+        kernels.move_cells(old_cells, self._cells, new_row, self._used)
+        self._kept_apart = defaultdict(
+            dict,
+            {
+                (int(new_row[row]), which): terms
+                for (row, which), terms in self._kept_apart.items()
+                if new_row[row] >= 0
+            },
+        )
+
+
+def _total(terms: dict[float, int], *, square: bool) -> Fraction | float:
+    infinite = [x for x in terms if not np.isfinite(x)]
+    if infinite:
+        return float(sum(x * np.sign(terms[x]) for x in infinite))
+    return sum((Fraction(x) ** (2 if square else 1) * n for x, n in terms.items()), Fraction(0))
+
+
+def _size(used: int) -> int:
+    return 1 << int(np.ceil(np.log2(4 * used)))
+
+
+def _empty_bins(size: int) -> np.ndarray:  # type: ignore[type-arg]
+    bins = np.zeros(size, BIN)
+    bins["key"] = -1
+    return bins
+
+
+def _empty_cells(size: int) -> np.ndarray:  # type: ignore[type-arg]
+    cells = np.zeros(size, CELL)
+    cells["row"] = -1
+    return cells
