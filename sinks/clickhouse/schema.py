@@ -1,0 +1,69 @@
+"""The columns of every table, as declared: a migrated database has exactly these, in this order."""
+
+from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
+from schemas.panes import PANE_COLUMNS
+
+COORDINATES = ("topic", "partition", "offset", "received_at")
+
+
+def _with_scalar(fields: list[str], scalar: str) -> tuple[str, ...]:
+    at = fields.index(scalar) + 1
+    return (*fields[:at], f"{scalar}_kind", f"{scalar}_number", *fields[at:], *COORDINATES)
+
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "predictions": _with_scalar(INFERENCE_FIELDS.names, "prediction"),
+    "labels": _with_scalar(LABEL_FIELDS.names, "label"),
+    "rollups": tuple(PANE_COLUMNS.names),
+    "drift_events": (
+        "model",
+        "model_version",
+        "segment",
+        "feature",
+        "signal",
+        "detector",
+        "detected_at",
+        "change_start",
+        "change_end",
+        "before",
+        "after",
+    ),
+    "alerts": (
+        "event_id",
+        "fingerprint",
+        "status",
+        "corrects",
+        "severity",
+        "rule",
+        "kind",
+        "model",
+        "model_version",
+        "segment",
+        "feature",
+        "metric",
+        "value",
+        "threshold",
+        "window_start",
+        "window_end",
+        "started_at",
+        "timestamp",
+        "summary",
+        "runbook_url",
+        "labels",
+        "evidence",
+    ),
+    "dead_letters": ("topic", "partition", "offset", "reason", "field", "value", "received_at"),
+    "lifecycle_events": (
+        "model",
+        "model_version",
+        "timestamp",
+        "kind",
+        "message",
+        "actor",
+        "artifact_hash",
+        "attributes",
+        *COORDINATES,
+    ),
+    "model_states": ("model", "model_version", "task", "mature_until", "as_of"),
+}
+VIEWS = ("model_quality", "class_quality", "feature_drift")

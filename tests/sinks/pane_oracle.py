@@ -1,0 +1,136 @@
+"""An independent, plain-Python way from joined events to pane rows, and to the figures over the full join."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SUMS
+
+
+@dataclass
+class Joined:
+    """One prediction with its label, as the full join gives it; times in milliseconds."""
+
+    time_ms: int
+    prediction: Any  # None: failed
+    label: Any = None
+    has_label: bool = False
+    model: str = "m"
+    version: str = "1"
+    partition: int = 0
+    segments: dict[str, str] = field(default_factory=dict)
+    latency_ms: float | None = None
+    delay_ms: int = 0
+    cost: float | None = None
+    value: float | None = None
+    scored: bool = False
+
+
+def text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def duration_bin(value: float, floor: float) -> int:
+    """Bin 0: zero and less; bin i: the half-open (floor * 1.035 ** (i - 1), floor * 1.035 ** i]."""
+    if value <= 0:
+        return 0
+    i = 1
+    while floor * 1.035**i < value * (1 - 1e-12):
+        i += 1
+    return i
+
+
+def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
+    """Aggregate events to one row per model, version, segment, minute and partition."""
+    groups: dict[tuple[Any, ...], list[Joined]] = defaultdict(list)
+    for event in events:
+        for segment in ("", *(f"{name}={value}" for name, value in event.segments.items())):
+            pane = event.time_ms // 60_000 * 60_000
+            groups[event.model, event.version, segment, pane, event.partition].append(event)
+    rows = []
+    for (model, version, segment, pane, partition), members in groups.items():
+        row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | dict.fromkeys(SUMS, 0.0)
+        maps = {name: Counter[str]() for name in MAPS}
+        bins = {name: Counter[int]() for name in HISTOGRAMS}
+        pairs: list[tuple[float, float]] = []
+        costs, values, shares = [], [], []
+        for event in members:
+            row["predictions"] += 1
+            if event.latency_ms is not None:
+                bins["latency"][duration_bin(event.latency_ms, 0.01)] += 1
+            if event.cost is not None:
+                costs.append(event.cost)
+            if event.prediction is None:
+                row["failures"] += 1
+                maps["statuses"]["timeout"] += 1
+                continue
+            kind = {bool: "booleans", int: "longs", float: "doubles", str: "strings"}[type(event.prediction)]
+            row[kind] += 1
+            row["scored"] += event.scored
+            maps["predicted"][text(event.prediction)] += 1
+            if not event.has_label:
+                continue
+            row["labelled"] += 1
+            bins["delay"][duration_bin(event.delay_ms, 1.0)] += 1
+            if event.value is not None:
+                values.append(event.value)
+            row["class_n"] += 1
+            row["hits"] += text(event.prediction) == text(event.label)
+            maps["confusion"][f"{text(event.label)}\x1f{text(event.prediction)}"] += 1
+            if is_number(event.prediction) and is_number(event.label):
+                pairs.append((float(event.prediction), float(event.label)))
+                if event.label != 0:
+                    shares.append(abs(event.prediction - event.label) / abs(event.label))
+        row["reg_n"], row["ape_n"] = len(pairs), len(shares)
+        row["cost_n"], row["value_n"] = len(costs), len(values)
+        row["err_sum"] = math.fsum(p - y for p, y in pairs)
+        row["abs_err_sum"] = math.fsum(abs(p - y) for p, y in pairs)
+        row["sq_err_sum"] = math.fsum((p - y) ** 2 for p, y in pairs)
+        row["label_sum"] = math.fsum(y for _, y in pairs)
+        if pairs:
+            mean = row["label_sum"] / len(pairs)
+            row["label_m2"] = math.fsum((y - mean) ** 2 for _, y in pairs)
+        row["ape_sum"], row["cost_sum"], row["value_sum"] = map(math.fsum, (shares, costs, values))
+        for name, counter in maps.items():
+            row[name] = list(counter.items())
+        for name, histogram in bins.items():
+            row[name] = [histogram[i] for i in range(max(histogram, default=-1) + 1)]
+        row |= {"model": model, "model_version": version, "segment": segment}
+        row |= {"pane_start": pane, "partition": partition, "revision": revision}
+        rows.append(row)
+    return pa.RecordBatch.from_pylist(rows, PANE_COLUMNS)
+
+
+def quantile_bounds(values: list[float], q: float) -> tuple[float, float]:
+    """The bounds of 2 % about the ceil(q n)-th smallest value."""
+    ordered = sorted(values)
+    exact = ordered[max(1, math.ceil(q * len(ordered) - 1e-9)) - 1]
+    return exact * 0.98, exact * 1.02
+
+
+def window_of(event: Joined, window_s: int) -> int:
+    return event.time_ms // 1000 // window_s * window_s
+
+
+def members_of(events: Iterable[Joined], window_s: int) -> dict[tuple[str, str, str, int], list[Joined]]:
+    """The events of each row of a view: (model, version, segment, start of the window in seconds)."""
+    rows: dict[tuple[str, str, str, int], list[Joined]] = defaultdict(list)
+    for event in events:
+        for segment in ("", *(f"{name}={value}" for name, value in event.segments.items())):
+            rows[event.model, event.version, segment, window_of(event, window_s)].append(event)
+    return rows
+
+
+def seconds(moment: Any) -> int:
+    return int(np.datetime64(moment, "s").astype(np.int64))
