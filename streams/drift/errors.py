@@ -1,0 +1,120 @@
+"""What detectors are fed of one mature pane: values in [0, 1] that stand for its errors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import erf, inf, sqrt
+from statistics import median
+
+import numpy as np
+
+from schemas.panes import PaneSums
+
+# Of a busier pane this many values stand for all: detectors take about a microsecond a value, and a step from
+# 10 to 20 % shows after 270. The values then spread less from pane to pane than as many independent ones, so
+# this can only lower the number of false alarms.
+MOST_VALUES = 200
+BLOCK_PAIRS = 10  # a mean of fewer absolute errors is too skewed for a normal score
+REFERENCE_BLOCKS = 60
+MAD_TO_SD = 0.6745  # median of |z| for a standard normal z
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """A stretch of event time, what its pairs add up to, and the values that stand for them."""
+
+    start_ms: int
+    end_ms: int
+    total: float  # errors, or absolute errors
+    squares: float
+    n: int  # labelled pairs
+    values: tuple[float, ...]
+
+
+def interleaved(ones: int, n: int) -> tuple[float, ...]:
+    """Return ``n`` values of which ``ones`` are 1.0, as evenly spread as can be.
+
+    Examples
+    --------
+    >>> interleaved(2, 5)
+    (0.0, 1.0, 0.0, 1.0, 0.0)
+    """
+    steps = (np.arange(n + 1) * ones + n // 2) // max(n, 1)
+    return tuple(np.diff(steps).astype(float).tolist())
+
+
+class WrongAnswers:
+    """Classification: a one for each wrong answer, a zero for each right one, evenly interleaved.
+
+    Within a pane order carries no information. A pane with more than ``MOST_VALUES`` pairs is stood for by
+    that many, in the same proportion; what rounding leaves is carried to the next.
+    """
+
+    def __init__(self) -> None:
+        self._carried = 0.0
+
+    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> Fed | None:
+        n = sums.counts["class_n"]
+        if n <= 0:
+            return None
+        wrong = n - sums.counts["hits"]
+        if n <= MOST_VALUES:
+            values = interleaved(wrong, n)
+        else:
+            exact = self._carried + MOST_VALUES * wrong / n
+            ones = min(MOST_VALUES, max(0, round(exact)))
+            self._carried = exact - ones
+            values = interleaved(ones, MOST_VALUES)
+        return Fed(start_ms, end_ms, float(wrong), float(wrong), n, values)
+
+
+class AbsoluteErrors:
+    """Regression: where a block's mean absolute error lies among those of a reference, as a normal score.
+
+    A pane has no single errors, only their sum, and one wild error can be a million times the rest. So the
+    unit is a block of consecutive panes with at least ten pairs; its mean absolute error ``m`` becomes
+    ``Phi((m - m0) * sqrt(min(n, n0)) / s0)``, in [0, 1], which one wild error moves to 1.0 and no further.
+    ``m0`` is the median of the first 60 mature blocks, ``s0`` the spread of a pair, from the median absolute
+    deviation of those blocks times sqrt(n), and ``n0`` their median number of pairs. Quiet hours are noisier
+    and are scaled as such. Busy ones are not taken to be less noisy than the reference, since what varies
+    from block to block does not average out. A block is fed once: repeating it would feign evidence.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, int, float, float, int]] = []
+        self._reference: list[tuple[float, int]] = []
+        self._score: Callable[[float, int], float] | None = None
+
+    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> Fed | None:
+        n = sums.counts["reg_n"]
+        if n <= 0:
+            return None
+        self._waiting.append((start_ms, end_ms, sums.total("abs_err_sum"), sums.total("sq_err_sum"), n))
+        pairs = sum(part[4] for part in self._waiting)
+        if pairs < BLOCK_PAIRS:
+            return None
+        total, squares = sum(part[2] for part in self._waiting), sum(part[3] for part in self._waiting)
+        first_ms = self._waiting[0][0]
+        self._waiting.clear()
+        return Fed(first_ms, end_ms, total, squares, pairs, self._values(total / pairs, pairs))
+
+    def _values(self, mean: float, n: int) -> tuple[float, ...]:
+        if self._score is not None:
+            return (self._score(mean, n),)
+        self._reference.append((mean, n))
+        if len(self._reference) == REFERENCE_BLOCKS:
+            self._score = _normal_score(self._reference)
+        return ()
+
+
+def _normal_score(reference: list[tuple[float, int]]) -> Callable[[float, int], float]:
+    centre = median(mean for mean, _ in reference)
+    most = median(n for _, n in reference)
+    spread = median(abs(mean - centre) * sqrt(min(n, most)) for mean, n in reference) / MAD_TO_SD
+
+    def score(mean: float, n: int) -> float:
+        if mean == centre:
+            return 0.5
+        z = (mean - centre) * sqrt(min(n, most)) / spread if spread > 0 else inf if mean > centre else -inf
+        return 0.5 * (1.0 + erf(z / sqrt(2.0)))
+
+    return score
