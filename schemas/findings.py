@@ -91,3 +91,17 @@ class AlertEvent:
     runbook_url: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     evidence: dict[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleEvent:
+    """Something that happened to a model; the fields of ``lifecycle_event.avsc``, times in milliseconds."""
+
+    model: str
+    timestamp_ms: int
+    kind: str
+    model_version: str = ""
+    message: str = ""
+    actor: str = ""
+    artifact_hash: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
