@@ -236,7 +236,7 @@ class Configuration(BaseModel):
         found: list[str] = []
         if self.detection.maturity_horizon_ms is None:
             found.append(
-                '[detection] maturity_horizon is "auto": horizons are not learnt yet, so it is the hot horizon'
+                '[detection] maturity_horizon is "auto": horizons are not learnt yet: it is the hot horizon'
             )
         for section, key, path in (
             ("join", "cold_interval", self.join.model_fields_set),

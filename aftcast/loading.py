@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from aftcast.configuration import Configuration, problems
+from aftcast.failure import Failure
 from aftcast.toml_lines import Path as KeyPath
 from aftcast.toml_lines import key_lines
 
@@ -28,7 +29,7 @@ NOT_BUILT = {
 }
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(Failure):
     """The configuration is refused; the text has one line for each key that is wrong."""
 
 

@@ -1,0 +1,74 @@
+# `make demo` and `make test` create their environment by themselves; nothing is installed outside .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit kafka-test kafka bench clean
+
+help:
+	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
+	@echo "make test    lint, types, all tests; starts a real Apache Kafka (needs Java 17 and Maven)"
+	@echo "make kafka   a real Apache Kafka for trying by hand"
+	@echo "make bench   the benchmarks"
+	@echo "make clean   remove $(VENV) and what the tools left"
+
+# uv is quicker where it is installed; pip does the same.
+define install
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	  f"aftcast needs Python 3.11 to 3.13; $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)")'
+	@if command -v uv >/dev/null 2>&1; then \
+	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python -e "$(1)"; \
+	else \
+	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e "$(1)"; \
+	fi
+	@touch $@
+endef
+
+# One stamp for each extra: installed again only when pyproject.toml changes.
+$(VENV)/.demo: pyproject.toml
+	@echo "installing aftcast[demo] into $(VENV) (once)"
+	$(call install,.[demo])
+
+$(VENV)/.test: pyproject.toml
+	@echo "installing aftcast[test] into $(VENV) (once)"
+	$(call install,.[test])
+
+$(VENV)/.bench: pyproject.toml
+	@echo "installing aftcast[bench] into $(VENV) (once)"
+	$(call install,.[bench])
+
+demo: $(VENV)/.demo
+	@$(BIN)/aftcast demo $(DEMO_ARGS)
+
+test: lint types unit kafka-test
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/pytest -q -m "not kafka" $(PYTEST_ARGS)
+
+# Without Java or Maven these skip with one line that says so; with CI=true they fail instead.
+kafka-test: $(VENV)/.test
+	$(BIN)/pytest -q -m kafka -rs tests $(PYTEST_ARGS)
+
+kafka: $(VENV)/.demo
+	$(BIN)/python -m aftcast.kafka_broker
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,29 @@
+"""``aftcast demo``: simulated models watched live, with nothing to install besides."""
+
+from typing import Annotated
+
+import typer
+
+from aftcast.arguments import AsJson, Duration
+
+
+def demo(
+    duration: Annotated[int, Duration("How long it runs.  [default: 2m]")] = 120_000,
+    rate: Annotated[float, typer.Option(min=20, max=50_000, help="Events per second of the clock.")] = 2000.0,
+    speed: Annotated[
+        float, typer.Option(min=1, max=3600, help="Event time per second of the clock.")
+    ] = 300.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of ClickHouse's HTTP interface; 0: any.")
+    ] = 8123,
+    as_json: AsJson = False,
+) -> None:
+    """Watch two simulated models: late labels arrive, accuracy settles, one model gets worse and recovers.
+
+    Kafka is librdkafka's mock cluster and ClickHouse is chDB, both inside this process and both for trying
+    out only: nothing is checkpointed, and all is gone when it ends.
+    """
+    from aftcast.demo.run import DemoOptions, run_demo
+
+    run_demo(DemoOptions(duration / 1000, rate, speed, seed, port, as_json))

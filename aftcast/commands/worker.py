@@ -1,0 +1,28 @@
+"""``aftcast worker``: joins, measures and watches until it is told to stop."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from aftcast.arguments import ConfigFile
+
+
+class Role(StrEnum):
+    both = "both"
+    streams = "streams"
+    raw = "raw"
+
+
+def worker(
+    config: ConfigFile = None,
+    role: Annotated[Role, typer.Option(help="Joining and watching, writing raw rows, or both.")] = Role.both,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of /metrics; 0: any.  [default: [metrics] port]")
+    ] = None,
+) -> None:
+    """Read predictions and labels, write figures, drift and alerts; ends with code 0 after SIGTERM."""
+    from aftcast.loading import load
+    from aftcast.working import run
+
+    run(load(config, options={"metrics": {"port": metrics_port}}), role.value)

@@ -1,0 +1,71 @@
+"""Kafka as ``setup`` and ``check`` see it: brokers, topics, their partitions and settings."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
+
+from aftcast.failure import Failure
+from aftcast.topic_plan import TopicPlan
+
+ANSWER_WITHIN_S = 8.0
+
+
+class KafkaAdmin:
+    """One cluster; ``Failure`` with the broker's words where it does not do what it is asked to."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self.address = options["bootstrap.servers"]
+        # The client's own log would stand between our lines; what matters comes back as an error.
+        quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+        try:
+            self._client = AdminClient({**options, **quiet})
+        except KafkaException as error:
+            raise Failure(f"Kafka: the options are refused: {_words(error)}") from None
+
+    def cluster(self) -> tuple[int, dict[str, int]]:
+        """Return the number of brokers, and partitions by topic."""
+        try:
+            metadata = self._client.list_topics(timeout=ANSWER_WITHIN_S)
+        except KafkaException as error:
+            raise Failure(f"Kafka: not reachable at {self.address} ({_words(error)})") from None
+        return len(metadata.brokers), {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def version(self) -> str:
+        """Return what the brokers' settings tell about their version: they do not say it outright."""
+        metadata = self._client.list_topics(timeout=ANSWER_WITHIN_S)
+        broker = str(min(metadata.brokers))
+        settings = self._settings(ConfigResource.Type.BROKER, [broker])[broker]
+        protocol = settings.get("inter.broker.protocol.version")
+        return f"before 4.0 (protocol {protocol})" if protocol else "4.0 or newer"
+
+    def topic_settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        return self._settings(ConfigResource.Type.TOPIC, list(names))
+
+    def _settings(self, kind: Any, names: list[str]) -> dict[str, dict[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(kind, name) for name in names]
+        try:
+            futures = self._client.describe_configs(resources, request_timeout=ANSWER_WITHIN_S)
+            return {
+                resource.name: {key: str(entry.value) for key, entry in future.result().items()}
+                for resource, future in futures.items()
+            }
+        except KafkaException as error:
+            raise Failure(f"Kafka: settings cannot be read ({_words(error)})") from None
+
+    def create(self, plan: TopicPlan, replication: int) -> None:
+        topic = NewTopic(plan.name, plan.partitions, replication, config=plan.settings)
+        try:
+            self._client.create_topics([topic], operation_timeout=ANSWER_WITHIN_S)[plan.name].result()
+        except KafkaException as error:
+            raise Failure(f"Kafka: topic {plan.name} cannot be created ({_words(error)})") from None
+
+
+def _words(error: KafkaException) -> str:
+    # The first argument is the client's error; its text is for people.
+    return str(error.args[0].str()).strip().lower()

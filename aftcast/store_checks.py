@@ -1,0 +1,83 @@
+"""What can be wrong with ClickHouse and the schema registry for aftcast."""
+
+import urllib.error
+import urllib.request
+from base64 import b64encode
+
+from aftcast.configuration import Configuration
+from aftcast.findings import Finding
+from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.errors import ClickHouseError
+from sinks.clickhouse.migrate import applied_migrations, migrations
+
+
+def open_clickhouse(configuration: Configuration) -> Client:
+    """Return a client without a database chosen, as one that may still have to be created needs it."""
+    store = configuration.clickhouse
+    password = store.password.get_secret_value() if store.password else ""
+    return connect(store.url, store.user, password)
+
+
+def clickhouse_findings(configuration: Configuration) -> list[Finding]:
+    """Look whether ClickHouse answers and whether the tables are this version's."""
+    store = configuration.clickhouse
+    try:
+        client = open_clickhouse(configuration)
+    except ClickHouseError as error:
+        remedy = "check [clickhouse] url, user and password, and that the server runs"
+        return [Finding("failure", "clickhouse", str(error).removeprefix("clickhouse: "), remedy)]
+    findings = [Finding("ok", "clickhouse", f"reachable at {client.address}, version {client.version}")]
+    item = f"database {store.database}"
+    try:
+        known = client.rows(
+            "SELECT name FROM system.databases WHERE name = {name:String}", {"name": store.database}
+        )
+        if not known:
+            return [*findings, Finding("failure", item, "does not exist", "create it: aftcast setup")]
+        applied = applied_migrations(client, store.database)
+    except ClickHouseError as error:
+        return [*findings, Finding("failure", item, str(error), "create the tables: aftcast setup")]
+    finally:
+        client.close()
+    shipped = {number: name for number, name, _ in migrations()}
+    missing = [name for number, name in shipped.items() if number not in applied]
+    newer = [name for number, name in applied.items() if number not in shipped]
+    if newer:
+        text = f"has migration {newer[-1]}, which this version does not know"
+        return [*findings, Finding("failure", item, text, "upgrade aftcast")]
+    if missing:
+        text = f"migrations are missing: {', '.join(missing)}"
+        return [*findings, Finding("failure", item, text, "apply them: aftcast setup")]
+    return [
+        *findings,
+        Finding("ok", item, f"{len(applied)} migrations, the newest is {applied[max(applied)]}"),
+    ]
+
+
+def registry_findings(configuration: Configuration) -> list[Finding]:
+    """Look whether the schema registry answers, where one is configured."""
+    registry = configuration.schema_registry
+    if not registry.url.startswith("http"):
+        return []
+    request = urllib.request.Request(f"{registry.url}/subjects")  # noqa: S310 - http(s) only, see above
+    if registry.user:
+        secret = registry.password.get_secret_value() if registry.password else ""
+        request.add_header(
+            "Authorization", "Basic " + b64encode(f"{registry.user}:{secret}".encode()).decode()
+        )
+    try:
+        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            return [Finding("ok", "schema registry", f"reachable at {registry.url}")]
+    except urllib.error.HTTPError as error:
+        remedy = "check [schema_registry] url, user and password"
+        return [Finding("failure", "schema registry", f"{registry.url} answers {error.code}", remedy)]
+    except OSError as error:
+        cause = getattr(error, "reason", error)
+        return [
+            Finding(
+                "failure",
+                "schema registry",
+                f"not reachable at {registry.url} ({cause})",
+                "check [schema_registry] url; until it answers, messages in Confluent's format wait",
+            )
+        ]

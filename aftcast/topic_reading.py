@@ -1,0 +1,77 @@
+"""Reads a topic for people: all that is there, or what comes, without a group and without commits."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
+
+from aftcast.failure import Failure
+
+ANSWER_WITHIN_S = 8.0
+_POLL_S = 0.5
+
+
+def values(options: Mapping[str, str], topic: str, *, from_beginning: bool, follow: bool) -> Iterator[bytes]:
+    """Yield the values of a topic's records.
+
+    Parameters
+    ----------
+    options
+        Of the client, ``bootstrap.servers`` among them.
+    from_beginning
+        Whether what is there already is read, or only what comes.
+    follow
+        Whether to wait for more; otherwise it ends where the topic ended when it was opened.
+
+    Raises
+    ------
+    Failure
+        If no broker answers or there is no such topic.
+    """
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+    group = {"group.id": "aftcast-reader", "enable.auto.commit": False}  # assigned by hand, never joined
+    consumer = Consumer({**options, **group, **quiet})
+    try:
+        places = [
+            TopicPartition(topic, p) for p in _partitions(consumer, topic, options["bootstrap.servers"])
+        ]
+        ends = {} if follow else _ends(consumer, places)
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        read = [p.partition for p in places] if follow else list(ends)
+        consumer.assign([TopicPartition(topic, partition, start) for partition in read])
+        while follow or ends:
+            message = consumer.poll(_POLL_S)
+            _drop_ended(consumer, topic, ends)
+            if message is None:
+                continue
+            if error := message.error():
+                raise Failure(f"Kafka: {topic} cannot be read ({error.str().lower()})")
+            if (value := message.value()) is not None:
+                yield value
+    except KafkaException as error:
+        raise Failure(f"Kafka: {topic} cannot be read ({error.args[0].str().lower()})") from None
+    finally:
+        consumer.close()
+
+
+def _ends(consumer: Consumer, places: list[TopicPartition]) -> dict[int, int]:
+    marks = {p.partition: consumer.get_watermark_offsets(p, timeout=ANSWER_WITHIN_S) for p in places}
+    return {partition: high for partition, (low, high) in marks.items() if high > low}
+
+
+def _drop_ended(consumer: Consumer, topic: str, ends: dict[int, int]) -> None:
+    # Positions, not messages: the last record may be a transaction's marker, which is never delivered.
+    if ends:
+        for place in consumer.position([TopicPartition(topic, partition) for partition in ends]):
+            if place.offset >= ends[place.partition]:
+                del ends[place.partition]
+
+
+def _partitions(consumer: Consumer, topic: str, address: str) -> list[int]:
+    try:
+        metadata = consumer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
+    except KafkaException as error:
+        raise Failure(f"Kafka: not reachable at {address} ({error.args[0].str().lower()})") from None
+    if metadata.error is not None or not metadata.partitions:
+        raise Failure(f"Kafka: topic {topic} does not exist; create it: aftcast setup")
+    return sorted(metadata.partitions)
