@@ -9,7 +9,6 @@ import pytest
 
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.schema import TABLES
 
 DATABASE = "aftcast_test"
 
@@ -39,28 +38,52 @@ def clickhouse_http_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         server.terminate()
 
 
+def empty(client: Client) -> None:
+    written = client.rows(
+        "SELECT name FROM system.tables "
+        "WHERE database = currentDatabase() AND total_rows > 0 AND name != 'migrations'"
+    )
+    for row in written:
+        client.command(f"TRUNCATE TABLE {row['name']}")
+
+
 @pytest.fixture(scope="session", params=["embedded", "http"])
 def clickhouse_url(request: pytest.FixtureRequest) -> str:
     url: str = request.getfixturevalue(f"clickhouse_{request.param}_url")
     return url
 
 
-@pytest.fixture(scope="session")
-def migrated(clickhouse_url: str) -> Iterator[Database]:
-    client = connect(clickhouse_url)
+def migrated_at(url: str) -> Iterator[Database]:
+    client = connect(url)
     migrate(client, DATABASE)
     client.close()
-    client = connect(clickhouse_url, database=DATABASE)
-    yield Database(clickhouse_url, DATABASE, client)
+    client = connect(url, database=DATABASE)
+    yield Database(url, DATABASE, client)
     client.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(clickhouse_url: str) -> Iterator[Database]:
+    yield from migrated_at(clickhouse_url)
+
+
+@pytest.fixture(scope="session")
+def migrated_embedded(clickhouse_embedded_url: str) -> Iterator[Database]:
+    yield from migrated_at(clickhouse_embedded_url)
+
+
+@pytest.fixture
+def embedded_database(migrated_embedded: Database) -> Iterator[Database]:
+    """Give a migrated, empty database in the embedded engine, for what no transport can change."""
+    yield migrated_embedded
+    empty(migrated_embedded.client)
 
 
 @pytest.fixture
 def database(migrated: Database) -> Iterator[Database]:
     """Give a migrated, empty database, once embedded and once over HTTP."""
     yield migrated
-    for table in TABLES:
-        migrated.client.command(f"TRUNCATE TABLE {table}")
+    empty(migrated.client)
 
 
 @pytest.fixture

@@ -42,11 +42,11 @@ def is_number(value: Any) -> bool:
 
 
 def duration_bin(value: float, floor: float) -> int:
-    """Bin 0: zero and less; bin i: the half-open (floor * 1.035 ** (i - 1), floor * 1.035 ** i]."""
+    """Bin 0: zero and less; bin 1: up to the floor; then each 1.035 times as far as the one before."""
     if value <= 0:
         return 0
     i = 1
-    while floor * 1.035**i < value * (1 - 1e-12):
+    while floor * 1.035 ** (i - 1) < value * (1 - 1e-12):
         i += 1
     return i
 

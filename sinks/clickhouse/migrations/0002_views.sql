@@ -15,14 +15,15 @@ SELECT
     is_classification AND w.class_n > 0 AS has_classes,
     NOT is_classification AND w.reg_n > 0 AS has_numbers,
     -- (classes, support, predicted, true positives) over labelled pairs
-    arrayMap(key -> splitByChar('\x1f', key), mapKeys(w.confusion)) AS pairs,
+    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), mapKeys(w.confusion)) AS labels,
+    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), mapKeys(w.confusion)) AS predicted_classes,
     mapValues(w.confusion) AS counts,
     arrayReduce(
         'sumMap',
-        [arrayConcat(arrayMap(pair -> pair[1], pairs), arrayMap(pair -> pair[2], pairs))],
+        [arrayConcat(labels, predicted_classes)],
         [arrayConcat(counts, arrayMap(n -> 0, counts))],
         [arrayConcat(arrayMap(n -> 0, counts), counts)],
-        [arrayConcat(arrayMap((pair, n) -> if(pair[1] = pair[2], n, 0), pairs, counts), arrayMap(n -> 0, counts))]
+        [arrayConcat(arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts), arrayMap(n -> 0, counts))]
     ) AS class_counts,
     toBool(
         s.task != '' AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until
@@ -106,12 +107,12 @@ SELECT
     CAST(NULL AS Nullable(Float64)) AS brier,
     CAST(NULL AS Nullable(Float64)) AS ece,
     if(w.has_numbers, w.abs_err_sum / w.reg_n, NULL) AS mae,
-    if(w.has_numbers, sqrt(w.sq_err_sum / w.reg_n), NULL) AS rmse,
+    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_n), NULL) AS rmse,
     if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_n, NULL) AS mape,
-    -- Means of equal labels may differ by their rounding, so squares as small as that are none.
+    -- Equal labels leave squares of the mean's rounding: within four units in its last place they are constant.
     if(
-        w.has_numbers AND w.reg_n > 1 AND w.label_m2 > w.reg_n * pow(4e-16 * w.label_sum / w.reg_n, 2),
-        1 - w.sq_err_sum / w.label_m2,
+        w.has_numbers AND w.reg_n > 1 AND w.label_m2 > w.reg_n * pow(8.881784197001252e-16 * w.label_sum / w.reg_n, 2),
+        1 - greatest(0, w.sq_err_sum) / w.label_m2,
         NULL
     ) AS r2,
     if(w.has_numbers, w.err_sum / w.reg_n, NULL) AS bias,
