@@ -172,13 +172,14 @@ class PartitionStage:
 
     @property
     def counters(self) -> StageCounters:
+        join = self._join.counters
         return StageCounters(
             inference_read=self._inference_read,
             inference_dead_lettered=self._inference_dead,
             tests=self._tests,
             labels_read=self._labels_read,
-            labels_dead_lettered=self._labels_dead,
-            join=self._join.counters,
+            labels_dead_lettered=self._labels_dead + join.dead_labels,
+            join=join,
             floors_raised_by_cap=self._raised_by_cap,
         )
 
@@ -228,7 +229,6 @@ class PartitionStage:
             self._name_fractions(changes, meaning)
             self._panes.add_pairs(changes, meaning.profiles)
         for label in result.dead_labels:
-            self._labels_dead += 1
             self._dead_letters.append(
                 DeadLetter(
                     topic=self._label_topic,

@@ -111,6 +111,9 @@ def _set_state(label, state, counters):  # type: ignore[no-untyped-def]
         counters[C_JOINED] -= 1
     elif label.state == REPLACED:
         counters[C_REPLACED] -= 1
+    else:  # set aside for a regression, and used by a classification with the same id after all
+        counters[C_DEAD_LABELS] -= 1
+        counters[C_LABELS] += 1
     if state == JOINED:
         counters[C_JOINED] += 1
     elif state == REPLACED:
@@ -195,7 +198,6 @@ def add_predictions(  # type: ignore[no-untyped-def]
             label = labels[label_slot(seq, positions, labels)]
             usable = (
                 label.record_time_ms >= floor_ms
-                and label.state != DEAD
                 and (label.model < 0 or label.model == model)
                 and not (flags & REGRESSION and _no_number(label))
             )
@@ -229,17 +231,13 @@ def add_predictions(  # type: ignore[no-untyped-def]
         seq = newest
         while seq >= positions[L_FIRST]:
             label = labels[label_slot(seq, positions, labels)]
-            if (
-                label.record_time_ms >= floor_ms
-                and label.state != DEAD
-                and (label.model < 0 or label.model == model)
-            ):
+            if label.record_time_ms >= floor_ms and (label.model < 0 or label.model == model):
                 if flags & REGRESSION and _no_number(label):
-                    if label.uses == 0:
+                    if label.uses == 0 and label.state != DEAD:
                         _set_state(label, DEAD, counters)
                         dead[n_dead] = label
                         n_dead += 1
-                elif seq != winner and label.state == WAITING:
+                elif seq != winner and label.state != JOINED:
                     _set_state(label, REPLACED, counters)
             seq = label.older
         if winner >= 0:

@@ -35,7 +35,8 @@ _CLASS_N, _HITS, _REG_N, _APE_N = COUNT["class_n"], COUNT["hits"], COUNT["reg_n"
 _COST_N, _VALUE_N = COUNT["cost_n"], COUNT["value_n"]
 LAST_BIN = np.int64(2_000)  # 7e27 times the floor: what is longer is no duration, and must not take memory
 _SPLIT = 134217729.0  # 2**27 + 1, Veltkamp's constant
-_SQUARE_FITS = 2.0**100  # and 2**-100: the square of a term in between is held exactly
+# The square of a term in between is held exactly: its 106 bits end above 2**-256.
+_SMALLEST_SQUARED, _LARGEST_SQUARED = 2.0**-72, 2.0**100
 
 
 @nb.njit(cache=True, nogil=True)
@@ -63,35 +64,53 @@ def find_row(key, table, keys, used):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_bin(bins, used, row, kind, index, n):  # type: ignore[no-untyped-def]
-    key = (row << 16) | (np.int64(kind) << 15) | index
-    mask = np.uint64(len(bins) - 1)
+def _add_bin(bins, table, first, used, key, n):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
     place = _mix(key) & mask
-    while bins[place].key >= 0:
-        if bins[place].key == key:
-            bins[place].n += n
+    while table[place] >= 0:
+        found = table[place]
+        if bins[found].key == key:
+            bins[found].n += n
             return
         place = (place + np.uint64(1)) & mask
-    bins[place].key = key
-    bins[place].n = n
+    new = used[1]
     used[1] += 1
+    table[place] = new
+    bins[new].key = key
+    bins[new].n = n
+    bins[new].next = first[key >> 16]
+    first[key >> 16] = new
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_cell(cells, used, row, kind, a, b, n):  # type: ignore[no-untyped-def]
-    tagged = (row << 3) | np.int64(kind)
-    mask = np.uint64(len(cells) - 1)
-    place = (_mix(tagged) ^ _mix(a + np.int64(7)) * np.uint64(3) ^ _mix(b) * np.uint64(5)) & mask
-    while cells[place].row >= 0:
-        if cells[place].row == tagged and cells[place].a == a and cells[place].b == b:
-            cells[place].n += n
+def _add_cell(cells, table, first, used, key, a, b, n):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(table) - 1)
+    place = (_mix(key) ^ _mix(a + np.int64(7)) * np.uint64(3) ^ _mix(b) * np.uint64(5)) & mask
+    while table[place] >= 0:
+        cell = cells[table[place]]
+        if cell.key == key and cell.a == a and cell.b == b:
+            cell.n += n
             return
         place = (place + np.uint64(1)) & mask
-    cells[place].row = tagged
-    cells[place].a = a
-    cells[place].b = b
-    cells[place].n = n
+    new = used[2]
     used[2] += 1
+    table[place] = new
+    cells[new].key = key
+    cells[new].a = a
+    cells[new].b = b
+    cells[new].n = n
+    cells[new].next = first[key >> 3]
+    first[key >> 3] = new
+
+
+@nb.njit(cache=True, nogil=True)
+def bin_key(row, kind, index):  # type: ignore[no-untyped-def]
+    return (row << 16) | (np.int64(kind) << 15) | index
+
+
+@nb.njit(cache=True, nogil=True)
+def cell_key(row, kind):  # type: ignore[no-untyped-def]
+    return (row << 3) | np.int64(kind)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -118,7 +137,7 @@ def _add_square(sums, row, x, sign, wide, used):  # type: ignore[no-untyped-def]
     """Add the exact square of ``x`` to LABEL_SQ, as the sum of two doubles (Dekker 1971)."""
     if x == 0.0:
         return
-    if not (1.0 / _SQUARE_FITS < abs(x) < _SQUARE_FITS):
+    if not (_SMALLEST_SQUARED < abs(x) < _LARGEST_SQUARED):
         w = wide[used[3]]
         w.row = row
         w.sum = LABEL_SQ
@@ -144,7 +163,8 @@ def row_key(stream, pane, segment):  # type: ignore[no-untyped-def]
 def add_predictions(  # type: ignore[no-untyped-def]
     begin, time_ms, profile, latency_ms, cost, status, duplicate, width_ms,
     p_stream, p_class, p_flags, p_offsets, p_segments,
-    table, keys, counts, sums, dirty, bins, cells, wide, used,
+    table, keys, counts, sums, dirty,
+    bins, bin_table, first_bin, cells, cell_table, first_cell, wide, used,
 ):  # fmt: skip
     """Count predictions ``begin`` and on; returns the next row, early where something is nearly full."""
     for i in range(begin, len(time_ms)):
@@ -153,8 +173,8 @@ def add_predictions(  # type: ignore[no-untyped-def]
         rows_needed = last - first + 1
         if (
             used[0] + rows_needed > len(keys)
-            or 2 * (used[1] + rows_needed) > len(bins)
-            or 2 * (used[2] + 2 * rows_needed) > len(cells)
+            or used[1] + rows_needed > len(bins)
+            or used[2] + 2 * rows_needed > len(cells)
             or used[3] + rows_needed > len(wide)
         ):
             return i
@@ -174,15 +194,17 @@ def add_predictions(  # type: ignore[no-untyped-def]
             counts[row, _PREDICTIONS] += 1
             if status[i] >= 0:
                 counts[row, _FAILURES] += 1
-                _add_cell(cells, used, row, STATUS, np.int64(status[i]), np.int64(0), 1)
+                key = cell_key(row, STATUS)
+                _add_cell(cells, cell_table, first_cell, used, key, np.int64(status[i]), np.int64(0), 1)
             elif kind != NULL:
                 counts[row, _BOOLEANS + kind - 1] += 1
                 if flags & SCORED:
                     counts[row, _SCORED] += 1
                 if p_class[p] != NO_CLASS:
-                    _add_cell(cells, used, row, PREDICTED, p_class[p], np.int64(0), 1)
+                    key = cell_key(row, PREDICTED)
+                    _add_cell(cells, cell_table, first_cell, used, key, p_class[p], np.int64(0), 1)
             if latency_bin >= 0:
-                _add_bin(bins, used, row, LATENCY, latency_bin, 1)
+                _add_bin(bins, bin_table, first_bin, used, bin_key(row, LATENCY, latency_bin), 1)
             if not math.isnan(cost[i]):
                 counts[row, _COST_N] += 1
                 _add(sums, row, COST, cost[i], 1, wide, used)
@@ -204,7 +226,8 @@ def _as_predicted(label_key, class_key):  # type: ignore[no-untyped-def]
 def add_pairs(  # type: ignore[no-untyped-def]
     begin, changes, width_ms,
     p_stream, p_class, p_flags, p_offsets, p_segments,
-    table, keys, counts, sums, dirty, bins, cells, wide, used,
+    table, keys, counts, sums, dirty,
+    bins, bin_table, first_bin, cells, cell_table, first_cell, wide, used,
 ):  # fmt: skip
     """Count labelled pairs ``begin`` and on, or take them back; returns the next one, as above."""
     for i in range(begin, len(changes)):
@@ -214,8 +237,8 @@ def add_pairs(  # type: ignore[no-untyped-def]
         rows_needed = last - first + 1
         if (
             used[0] + rows_needed > len(keys)
-            or 2 * (used[1] + rows_needed) > len(bins)
-            or 2 * (used[2] + rows_needed) > len(cells)
+            or used[1] + rows_needed > len(bins)
+            or used[2] + rows_needed > len(cells)
             or used[3] + 8 * rows_needed > len(wide)
         ):
             return i
@@ -230,12 +253,13 @@ def add_pairs(  # type: ignore[no-untyped-def]
             row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
             dirty[row] = 1
             counts[row, _LABELLED] += sign
-            _add_bin(bins, used, row, DELAY, delay_bin, sign)
+            _add_bin(bins, bin_table, first_bin, used, bin_key(row, DELAY, delay_bin), sign)
             if has_class:
                 counts[row, _CLASS_N] += sign
                 if label_key == p_class[p]:
                     counts[row, _HITS] += sign
-                _add_cell(cells, used, row, CONFUSION, label_key, p_class[p], sign)
+                key = cell_key(row, CONFUSION)
+                _add_cell(cells, cell_table, first_cell, used, key, label_key, p_class[p], sign)
             if is_pair:
                 counts[row, _REG_N] += sign
                 error = c.number - c.label_number
@@ -265,52 +289,56 @@ def refill_rows(table, keys, count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def move_bins(old, new, new_row, used):  # type: ignore[no-untyped-def]
-    """Copy bins into an empty table under their rows' new numbers (-1: dropped), leaving out zeros."""
+def move_bins(old, new, table, first, new_row, used):  # type: ignore[no-untyped-def]
+    """Copy a pool under its rows' new numbers (-1: dropped), leaving out zeros; ``first`` is made anew."""
+    count = used[1]
     used[1] = 0
-    for i in range(len(old)):
-        if old[i].key >= 0 and old[i].n != 0:
-            row = new_row[old[i].key >> 16]
-            if row >= 0:
-                kind, index = (old[i].key >> 15) & 1, old[i].key & 0x7FFF
-                _add_bin(new, used, np.int64(row), kind, index, old[i].n)
+    table[:] = -1
+    first[:] = -1
+    for i in range(count):
+        row = new_row[old[i].key >> 16]
+        if row >= 0 and old[i].n != 0:
+            key = (row << 16) | (old[i].key & 0xFFFF)
+            _add_bin(new, table, first, used, key, old[i].n)
 
 
 @nb.njit(cache=True, nogil=True)
-def move_cells(old, new, new_row, used):  # type: ignore[no-untyped-def]
+def move_cells(old, new, table, first, new_row, used):  # type: ignore[no-untyped-def]
+    count = used[2]
     used[2] = 0
-    for i in range(len(old)):
-        if old[i].row >= 0 and old[i].n != 0:
-            row = new_row[old[i].row >> 3]
-            if row >= 0:
-                _add_cell(new, used, np.int64(row), old[i].row & 7, old[i].a, old[i].b, old[i].n)
+    table[:] = -1
+    first[:] = -1
+    for i in range(count):
+        row = new_row[old[i].key >> 3]
+        if row >= 0 and old[i].n != 0:
+            key = (row << 3) | (old[i].key & 7)
+            _add_cell(new, table, first, used, key, old[i].a, old[i].b, old[i].n)
 
 
 @nb.njit(cache=True, nogil=True)
-def collect_bins(bins, place_of, out_place, out_key, out_n):  # type: ignore[no-untyped-def]
-    """Gather the bins of chosen rows (``place_of[row]`` is -1 for the others); returns how many."""
+def count_linked(rows, pool, first):  # type: ignore[no-untyped-def]
     n = 0
-    for i in range(len(bins)):
-        if bins[i].key >= 0 and bins[i].n != 0:
-            place = place_of[bins[i].key >> 16]
-            if place >= 0:
-                out_place[n] = place
-                out_key[n] = bins[i].key & 0xFFFF
-                out_n[n] = bins[i].n
-                n += 1
+    for row in rows:
+        at = first[row]
+        while at >= 0:
+            n += 1
+            at = pool[at].next
     return n
 
 
 @nb.njit(cache=True, nogil=True)
-def collect_cells(cells, place_of, out):  # type: ignore[no-untyped-def]
+def collect_linked(rows, pool, first, shift, out):  # type: ignore[no-untyped-def]
+    """Copy the non-zero entries of rows, their row replaced by its place in ``rows``; returns how many."""
     n = 0
-    for i in range(len(cells)):
-        if cells[i].row >= 0 and cells[i].n != 0:
-            place = place_of[cells[i].row >> 3]
-            if place >= 0:
-                out[n] = cells[i]
-                out[n].row = (np.int64(place) << 3) | (cells[i].row & 7)
+    low = (np.int64(1) << np.int64(shift)) - 1
+    for place in range(len(rows)):
+        at = first[rows[place]]
+        while at >= 0:
+            if pool[at].n != 0:
+                out[n] = pool[at]
+                out[n].key = (np.int64(place) << np.int64(shift)) | (pool[at].key & low)
                 n += 1
+            at = pool[at].next
     return n
 
 

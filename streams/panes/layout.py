@@ -24,8 +24,12 @@ N_SUMS = len(EXACT_SUMS)
 # Kinds of cells.
 LATENCY, DELAY, PREDICTED, CONFUSION, STATUS = range(5)
 
-CELL = np.dtype([("row", np.int64), ("a", np.int64), ("b", np.int64), ("n", np.int64)])
-BIN = np.dtype([("key", np.int64), ("n", np.int64)])  # key: row << 16 | kind << 15 | bin
+# Cells and bins lie in pools in the order in which they came, found through a hash table of places; those
+# of a row are linked, so that reading a row costs what the row holds.
+CELL = np.dtype(
+    [("key", np.int64), ("a", np.int64), ("b", np.int64), ("n", np.int64), ("next", np.int64)]
+)  # key: row << 3 | kind
+BIN = np.dtype([("key", np.int64), ("n", np.int64), ("next", np.int64)])  # key: row << 16 | kind << 15 | bin
 
 # A term that its sum cannot hold, kept apart: which row, which sum, how often.
 WIDE = np.dtype([("row", np.int64), ("sum", np.int64), ("x", np.float64), ("sign", np.int64)])

@@ -98,9 +98,9 @@ class PaneRows:
         columns = {}
         for name in MAPS:
             kind = _KIND_OF_MAP[name]
-            chosen = cells[(cells["row"] & 7) == kind]
+            chosen = cells[(cells["key"] & 7) == kind]
             texts = self._texts(kind, chosen)
-            place = chosen["row"] >> 3
+            place = chosen["key"] >> 3
             order = sorted(range(len(chosen)), key=lambda i: (place[i], texts[i]))
             offsets = np.zeros(len(rows) + 1, np.int32)
             np.cumsum(np.bincount(place, minlength=len(rows))[: len(rows)], out=offsets[1:])
@@ -124,7 +124,8 @@ class PaneRows:
         ]
 
     def _histograms(self, rows: IntArray) -> dict[str, pa.Array]:
-        place, key, n = self._store.bins_of(rows)
+        bins = self._store.bins_of(rows)
+        place, key, n = bins["key"] >> 16, bins["key"] & 0xFFFF, bins["n"]
         columns = {}
         for name in HISTOGRAMS:
             chosen = (key >> 15) == _KIND_OF_HISTOGRAM[name]

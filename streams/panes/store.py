@@ -38,8 +38,8 @@ class PaneStore:
         self.width_ms = width_ms
         self._table = np.full(2048, -1, np.int32)
         self._allocate(1024)
-        self._bins = _empty_bins(4096)
-        self._cells = _empty_cells(4096)
+        self._bins, self._bin_table = np.empty(4096, BIN), np.full(8192, -1, np.int32)
+        self._cells, self._cell_table = np.empty(4096, CELL), np.full(8192, -1, np.int32)
         self._used = np.zeros(4, np.int64)  # rows, bins, cells, wide terms
         self._wide = np.empty(256, WIDE)
         self._kept_apart: Wide = defaultdict(dict)
@@ -50,14 +50,17 @@ class PaneStore:
         self._counts = np.zeros((rows, N_COUNTS), np.int64)
         self._sums = np.zeros((rows, N_SUMS, DIGITS), np.int64)
         self._dirty = np.zeros(rows, np.uint8)
+        self._first_bin = np.full(rows, -1, np.int64)
+        self._first_cell = np.full(rows, -1, np.int64)
 
     def __len__(self) -> int:
         return int(self._used[0])
 
     @property
     def nbytes(self) -> int:
-        rows = len(self) * (8 + 1 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
-        return rows + self._table.nbytes + self._bins.nbytes + self._cells.nbytes
+        rows = len(self) * (8 + 1 + 16 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
+        tables = self._table.nbytes + self._bin_table.nbytes + self._cell_table.nbytes
+        return rows + tables + int(self._used[1]) * BIN.itemsize + int(self._used[2]) * CELL.itemsize
 
     def add_predictions(
         self, batch: CodedPredictions, taken: IntArray, duplicates: IntArray, profiles: Profiles
@@ -92,7 +95,8 @@ class PaneStore:
                 profiles.stream, profiles.class_key, profiles.flags, profiles.segment_offsets,
                 profiles.segments,
                 self._table, self._keys, self._counts, self._sums, self._dirty,
-                self._bins, self._cells, self._wide, self._used,
+                self._bins, self._bin_table, self._first_bin,
+                self._cells, self._cell_table, self._first_cell, self._wide, self._used,
             )  # fmt: skip
             self._set_wide_apart()
             if begin < n:
@@ -114,21 +118,32 @@ class PaneStore:
         if rows + needed > len(self._keys):
             if self._segments_in_use() >= MOST_SEGMENTS:
                 raise OverflowError(f"one partition holds at most {MOST_SEGMENTS} segment values")
-            old = (self._keys, self._counts, self._sums, self._dirty)
+            old = self._row_arrays()
             self._allocate(2 * len(self._keys) + needed)
-            for new, kept in zip((self._keys, self._counts, self._sums, self._dirty), old, strict=True):
+            for new, kept in zip(self._row_arrays(), old, strict=True):
                 new[:rows] = kept[:rows]
             self._table = np.full(1 << int(np.ceil(np.log2(2 * len(self._keys)))), -1, np.int32)
             kernels.refill_rows(self._table, self._keys, rows)
         same = np.arange(len(self._keys), dtype=np.int64)
-        if 2 * (bins + needed) > len(self._bins):
-            self._bins, old_bins = _empty_bins(_size(bins + needed)), self._bins
-            kernels.move_bins(old_bins, self._bins, same, self._used)
-        if 2 * (cells + 2 * needed) > len(self._cells):
-            self._cells, old_cells = _empty_cells(_size(cells + 2 * needed)), self._cells
-            kernels.move_cells(old_cells, self._cells, same, self._used)
+        if bins + needed > len(self._bins):
+            self._move_bins(2 * len(self._bins) + needed, same)
+        if cells + 2 * needed > len(self._cells):
+            self._move_cells(2 * len(self._cells) + 2 * needed, same)
         if 8 * needed > len(self._wide):
             self._wide = np.empty(16 * needed, WIDE)
+
+    def _row_arrays(self) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+        return self._keys, self._counts, self._sums, self._dirty, self._first_bin, self._first_cell
+
+    def _move_bins(self, room: int, new_row: IntArray) -> None:
+        old, self._bins = self._bins, np.empty(room, BIN)
+        self._bin_table = np.empty(_table_size(room), np.int32)
+        kernels.move_bins(old, self._bins, self._bin_table, self._first_bin, new_row, self._used)
+
+    def _move_cells(self, room: int, new_row: IntArray) -> None:
+        old, self._cells = self._cells, np.empty(room, CELL)
+        self._cell_table = np.empty(_table_size(room), np.int32)
+        kernels.move_cells(old, self._cells, self._cell_table, self._first_cell, new_row, self._used)
 
     def _segments_in_use(self) -> int:
         return int((self._keys[: len(self)] & (MOST_SEGMENTS - 1)).max(initial=0)) + 1
@@ -171,25 +186,18 @@ class PaneStore:
             if row in place and terms
         }
 
-    def bins_of(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Return (place in ``rows``, kind << 15 | bin, count) of every bin of rows, sorted."""
-        place_of = self._places(rows)
-        room = int(self._used[1])
-        place, key, n = (np.empty(room, np.int64) for _ in range(3))
-        found = kernels.collect_bins(self._bins, place_of, place, key, n)
-        place, key, n = place[:found], key[:found], n[:found]
-        order = np.argsort(place << 16 | key, kind="stable")
-        return place[order], key[order], n[order]
+    def bins_of(self, rows: IntArray) -> np.ndarray:  # type: ignore[type-arg]
+        """Return the bins of rows, dtype BIN, ``key`` being place in ``rows`` << 16 | kind << 15 | bin."""
+        return self._linked(rows, self._bins, self._first_bin, 16)
 
     def cells_of(self, rows: IntArray) -> np.ndarray:  # type: ignore[type-arg]
-        """Return the cells of rows, dtype CELL, ``row`` being place in ``rows`` << 3 | kind."""
-        out = np.empty(int(self._used[2]), CELL)
-        return out[: kernels.collect_cells(self._cells, self._places(rows), out)]
+        """Return the cells of rows, dtype CELL, ``key`` being place in ``rows`` << 3 | kind."""
+        return self._linked(rows, self._cells, self._first_cell, 3)
 
-    def _places(self, rows: IntArray) -> IntArray:
-        place_of = np.full(len(self) + 1, -1, np.int64)
-        place_of[rows] = np.arange(len(rows))
-        return place_of
+    @staticmethod
+    def _linked(rows: IntArray, pool: np.ndarray, first: IntArray, shift: int) -> np.ndarray:  # type: ignore[type-arg]
+        out = np.empty(kernels.count_linked(rows, pool, first), pool.dtype)
+        return out[: kernels.collect_linked(rows, pool, first, shift, out)]
 
     # -- forgetting ----------------------------------------------------------------------------------------
 
@@ -206,15 +214,13 @@ class PaneStore:
         keep[rows] = False
         new_row = np.where(keep, np.cumsum(keep) - 1, -1)
         count = int(keep.sum())
-        for array in (self._keys, self._counts, self._sums, self._dirty):
+        for array in self._row_arrays():
             array[:count] = array[: len(self)][keep]
             array[count : len(self)] = 0
         self._used[0] = count
         kernels.refill_rows(self._table, self._keys, count)
-        self._bins, old_bins = _empty_bins(len(self._bins)), self._bins
-        kernels.move_bins(old_bins, self._bins, new_row, self._used)
-        self._cells, old_cells = _empty_cells(len(self._cells)), self._cells
-        kernels.move_cells(old_cells, self._cells, new_row, self._used)
+        self._move_bins(len(self._bins), new_row)
+        self._move_cells(len(self._cells), new_row)
         self._kept_apart = defaultdict(
             dict,
             {
@@ -232,17 +238,5 @@ def _total(terms: dict[float, int], *, square: bool) -> Fraction | float:
     return sum((Fraction(x) ** (2 if square else 1) * n for x, n in terms.items()), Fraction(0))
 
 
-def _size(used: int) -> int:
-    return 1 << int(np.ceil(np.log2(4 * used)))
-
-
-def _empty_bins(size: int) -> np.ndarray:  # type: ignore[type-arg]
-    bins = np.zeros(size, BIN)
-    bins["key"] = -1
-    return bins
-
-
-def _empty_cells(size: int) -> np.ndarray:  # type: ignore[type-arg]
-    cells = np.zeros(size, CELL)
-    cells["row"] = -1
-    return cells
+def _table_size(room: int) -> int:
+    return 1 << int(np.ceil(np.log2(room / 0.6)))

@@ -1,0 +1,246 @@
+"""What one partition must add up to, computed the slow and obvious way; and batches built from dicts."""
+
+import json
+import math
+import re
+from collections import defaultdict
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+import pyruhvro
+import schemas
+from schemas.panes import COUNTS, DELAY_FLOOR_MS, HISTOGRAMS, LATENCY_FLOOR_MS, MAPS, SUMS, duration_bin
+from schemas.records import DecodedBatch
+
+FOLDER = Path(schemas.__file__).parent
+AVSC = {kind: (FOLDER / f"{kind}_event.avsc").read_text() for kind in ("inference", "label")}
+PARSED = {kind: fastavro.parse_schema(json.loads(text)) for kind, text in AVSC.items()}
+
+
+def decoded(kind, records, first_offset=0):
+    """Return dicts with the fields of an event, and ``record_time_ms``, as a decoded batch."""
+    values = []
+    for record in records:
+        out = BytesIO()
+        event = {name: value for name, value in record.items() if name != "record_time_ms"}
+        fastavro.schemaless_writer(out, PARSED[kind], event)
+        values.append(out.getvalue())
+    columns = pyruhvro.deserialize_array(values, AVSC[kind])
+    times = [record["record_time_ms"] for record in records]
+    columns = columns.append_column(
+        "offset", pa.array(range(first_offset, first_offset + len(times)), pa.int64())
+    )
+    return DecodedBatch(columns.append_column("record_time_ms", pa.array(times, pa.int64())))
+
+
+def canonical(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) else repr(value)
+    return str(value)
+
+
+def is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def predicted_class(event):
+    value = event["prediction"]
+    if value is None or (isinstance(value, float) and event["scores"] is None):
+        return None
+    return canonical(value)
+
+
+def is_regression(event):
+    value = event["prediction"]
+    return event["status"] == "ok" and isinstance(value, float) and event["scores"] is None
+
+
+class _Larger:
+    """A label value's place in the order of the contract: null, then numbers by number, else by text."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return not self < other and not other < self
+
+    def __lt__(self, other):
+        a, b = self.value, other.value
+        if a is None or b is None:
+            return a is None and b is not None
+        if is_number(a) and is_number(b):
+            return a < b
+        return canonical(a).encode() < canonical(b).encode()
+
+
+def rank(label):
+    def nulls_first(x):
+        return (x is not None, x if x is not None else 0.0)
+
+    return (
+        label["timestamp"],
+        _Larger(label["label"]),
+        nulls_first(label["sampling_probability"]),
+        nulls_first(label["value"]),
+        label["source"].encode(),
+    )
+
+
+class Oracle:
+    """One partition, one event at a time; keeps every prediction with every label that reached it."""
+
+    def __init__(self, width_ms):
+        self.width_ms = width_ms
+        self.floor_ms = -(10**15)
+        self.predictions = []  # (event, labels that reached it)
+        self.duplicates = []
+        self.labels = []
+        self.reused = 0
+        self.cold = 0
+
+    def predict(self, event):
+        if event["role"] == "test":
+            return
+        if event["timestamp"] < self.floor_ms:
+            self.cold += 1
+            return
+        for other, _ in self.predictions:
+            same = all(other[k] == event[k] for k in ("model", "model_version", "prediction_id"))
+            if same and other["timestamp"] >= self.floor_ms:
+                if other["timestamp"] == event["timestamp"]:
+                    self.duplicates.append(event)
+                else:
+                    self.reused += 1
+                return
+        usable = [label for label in self.labels if label["record_time_ms"] >= self.floor_ms]
+        self.predictions.append((event, [label for label in usable if self._applies(label, event)]))
+
+    def label(self, label):
+        self.labels.append(label)
+        for event, labels in self.predictions:
+            if event["timestamp"] >= self.floor_ms and self._applies(label, event):
+                labels.append(label)
+
+    @staticmethod
+    def _applies(label, event):
+        if label["prediction_id"] != event["prediction_id"] or label["model"] not in ("", event["model"]):
+            return False
+        return not is_regression(event) or label["label"] is None or is_number(label["label"])
+
+    def rows(self):
+        """Return {(model, version, segment, pane_start_ms): row as a dict without its keys}."""
+        rows = defaultdict(_empty)
+        for event in self.duplicates:
+            for row in self._rows_of(rows, event):
+                row["duplicates"] += 1
+        for event, labels in self.predictions:
+            for row in self._rows_of(rows, event):
+                _count_prediction(row, event)
+                if event["status"] == "ok" and event["prediction"] is not None and labels:
+                    winner = max(labels, key=rank)
+                    if winner["label"] is not None:
+                        said = [label for label in labels if label["label"] is not None]
+                        _count_pair(row, event, winner, min(label["timestamp"] for label in said))
+        return {key: _finished(row) for key, row in rows.items()}
+
+    def _rows_of(self, rows, event):
+        pane_ms = event["timestamp"] // self.width_ms * self.width_ms
+        for segment in ["", *(f"{k}={v}" for k, v in event["segments"].items())]:
+            yield rows[event["model"], event["model_version"], segment, pane_ms]
+
+
+def _empty():
+    row = dict.fromkeys(COUNTS, 0) | {name: [] for name in SUMS}
+    return row | {name: defaultdict(int) for name in (*MAPS, *HISTOGRAMS)}
+
+
+def _count_prediction(row, event):
+    row["predictions"] += 1
+    value = event["prediction"]
+    if event["status"] != "ok":
+        row["failures"] += 1
+        row["statuses"][event["status"]] += 1
+    elif value is not None:
+        kind = {bool: "booleans", int: "longs", float: "doubles", str: "strings"}[type(value)]
+        row[kind] += 1
+        row["scored"] += event["scores"] is not None
+        if predicted_class(event) is not None:
+            row["predicted"][predicted_class(event)] += 1
+    if event["latency_ms"] is not None:
+        row["latency"][duration_bin(event["latency_ms"], LATENCY_FLOOR_MS)] += 1
+    if event["cost"] is not None:
+        row["cost_n"] += 1
+        row["cost_sum"].append(event["cost"])
+
+
+def _count_pair(row, event, label, earliest_ms):
+    row["labelled"] += 1
+    delay_ms = max(0, earliest_ms - event["timestamp"])
+    row["delay"][duration_bin(float(delay_ms), DELAY_FLOOR_MS)] += 1
+    truth, value = label["label"], event["prediction"]
+    mine = predicted_class(event)
+    if mine is not None:
+        theirs = canonical(truth)
+        if theirs in ("true", "false") and re.fullmatch(r"-?[1-9][0-9]{0,17}|0", mine):
+            theirs = str(int(theirs == "true"))
+        elif theirs in ("0", "1") and mine in ("true", "false"):
+            theirs = "true" if theirs == "1" else "false"
+        row["class_n"] += 1
+        row["hits"] += theirs == mine
+        row["confusion"][f"{theirs}\x1f{mine}"] += 1
+    if is_number(value) and is_number(truth) and event["scores"] is None:
+        error = float(value) - float(truth)
+        row["reg_n"] += 1
+        row["err_sum"].append(error)
+        row["abs_err_sum"].append(abs(error))
+        row["sq_err_sum"].append(error * error)
+        row["label_sum"].append(float(truth))
+        if truth != 0:
+            row["ape_n"] += 1
+            row["ape_sum"].append(abs(error) / abs(float(truth)))
+    if label["value"] is not None:
+        row["value_n"] += 1
+        row["value_sum"].append(label["value"])
+
+
+def _finished(row):
+    labels = [Fraction(x) for x in row["label_sum"]]
+    mean = sum(labels, Fraction(0)) / len(labels) if labels else Fraction(0)
+    row["label_m2"] = [_nearest(sum(((x - mean) ** 2 for x in labels), Fraction(0)))]
+    out = {name: row[name] for name in COUNTS}
+    out |= {name: _exact_sum(row[name]) for name in SUMS}
+    out |= {name: dict(row[name]) for name in MAPS}
+    return out | {name: dict(row[name]) for name in HISTOGRAMS}
+
+
+def _exact_sum(terms):
+    if any(math.isinf(x) for x in terms):
+        return sum(x for x in terms if math.isinf(x))
+    return _nearest(sum((Fraction(x) for x in terms), Fraction(0)))
+
+
+def _nearest(value):
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def rows_of(batches):
+    """Return the newest row per key of batches of PANE_COLUMNS, in the form of ``Oracle.rows``."""
+    rows = {}
+    for batch in batches:
+        for row in batch.to_pylist():
+            pane_ms = round(row["pane_start"].timestamp() * 1000)
+            key = (row["model"], row["model_version"], row["segment"], pane_ms)
+            out = {name: row[name] for name in (*COUNTS, *SUMS)}
+            out |= {name: dict(row[name]) for name in MAPS}
+            out |= {name: {int(i): row[name][i] for i in np.flatnonzero(row[name])} for name in HISTOGRAMS}
+            rows[key] = out
+    return rows
