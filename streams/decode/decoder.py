@@ -3,9 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
+import pyarrow as pa
 
 from schemas.contracts import CONTRACTS, LIFECYCLE, Contract
 from schemas.findings import LifecycleEvent
@@ -14,6 +15,7 @@ from streams.decode.assemble import assemble, with_coordinates
 from streams.decode.events import EVENTS, INFERENCE_EVENT, LABEL_EVENT, ColumnarEvent
 from streams.decode.framing import CONFLUENT_MARK, MAX_BYTES, TELLING_HEADERS, Frames
 from streams.decode.json_text import parse_object
+from streams.decode.kernels import all_start_with
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import Registry
 from streams.decode.rules import RULES, check
@@ -100,21 +102,16 @@ class Decoder:
     def _uniform(self, event: ColumnarEvent, raw: RawBatch) -> Reading | None:
         """Read a batch of which every value carries the same frame of our own schema; None: it is not one."""
         values = raw.values
-        if not len(values) or not isinstance(values[0], bytes) or _has_telling_headers(raw):
+        if not len(values) or not values[0] or _has_telling_headers(raw):
             return None
         prefix, schema = event.contract.single_object_prefix, event.single_object_schema
         if values[0].startswith(CONFLUENT_MARK):
             prefix, schema = values[0][:5], event.confluent_schema
             if not self._is_own(event.name, values[0]):
                 return None
-        size = len(prefix)
-        try:
-            if not all([value[:size] == prefix for value in values]) or max(map(len, values)) > MAX_BYTES:  # type: ignore[index,arg-type]  # noqa: C419 - a list is twice as fast
-                return None
-        except TypeError:  # a tombstone
+        if not _all_start_with(values, prefix):
             return None
-        times = raw.record_times_ms
-        return read_whole(event, schema, values, np.arange(len(raw)), times, self._max_ahead_ms)  # type: ignore[arg-type]
+        return read_whole(event, schema, values, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
 
     def _is_own(self, name: str, value: bytes) -> bool:
         frames = self._frames[name]
@@ -179,9 +176,10 @@ class Decoder:
             columns = assemble(event.fields, singles.records)
             reading.parts.append((here, columns))
         positions, columns = merge(event, reading.parts)
-        batch = with_coordinates(
-            event.columns, columns.columns, raw.offsets[positions], raw.record_times_ms[positions]
-        )
+        offsets, times = raw.offsets, raw.record_times_ms
+        if len(positions) < len(raw):
+            offsets, times = offsets[positions], times[positions]
+        batch = with_coordinates(event.columns, columns.columns, offsets, times)
         return DecodedBatch(batch, tuple(singles.dead_letters), dict(singles.unknown_fields))
 
 
@@ -223,6 +221,19 @@ class _Singles:
         self.positions.append(at)
         self.records.append(clean)
         self.unknown_fields.update(self.extra or record.keys() - _NAMES[self._name])
+
+
+def _all_start_with(values: Sequence[bytes | None], prefix: bytes) -> TypeGuard[Sequence[bytes]]:
+    together = pa.array(values, pa.binary())
+    if not isinstance(together, pa.BinaryArray) or together.null_count:
+        return False  # beyond 2 GB it comes in chunks
+    _, bounds, data = together.buffers()
+    return all_start_with(
+        np.frombuffer(bounds, np.int32, len(values) + 1),
+        np.frombuffer(data, np.uint8),
+        np.frombuffer(prefix, np.uint8),
+        MAX_BYTES,
+    )
 
 
 def _has_telling_headers(raw: RawBatch) -> bool:

@@ -42,7 +42,7 @@ def read_whole(
             continue
         times = record_times_ms[start:end]
         try:
-            columns = _read(event, schema, values[start:end])
+            columns = _read(event, schema, values if end - start == len(values) else values[start:end])
             marks = screen(columns, times, max_ahead_ms)
         except BaseException as error:
             # A panic of the Rust side is no Exception; it, too, must only cost the value that caused it.

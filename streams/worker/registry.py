@@ -29,7 +29,12 @@ class ConfluentRegistry:
         from httpx2 import HTTPError
 
         self._refusal = SchemaRegistryError
-        self._unreachable = (HTTPError, OSError)
+        self._unreachable = (
+            HTTPError,
+            OSError,
+            ValueError,
+            KeyError,
+        )  # the last two: a 200 that is no registry's
         self.url = url
         self.client = SchemaRegistryClient.new_client(
             {"url": url, "timeout": _TIMEOUT_S, "max.retries": 0, **(options or {})}
@@ -67,5 +72,5 @@ class ConfluentRegistry:
                 continue
             seen.add(key)
             target = self.client.get_version(*key).schema
-            texts += [*self._references(target, seen), target.schema_str]
+            texts += [*self._references(target, seen), str(target.schema_str)]
         return texts
