@@ -1,0 +1,33 @@
+"""Why a worker refuses to run or stops by itself; each reason is one class, its message one log line.
+
+WorkerError
+├── UnpairedAssignmentError   partition p of the two input topics is on different workers
+├── PositionLostError         fetched records do not follow what was read before
+├── PositionOutOfRangeError   the log no longer holds the offset at which reading should go on
+├── StuckError                no assignment, or no progress, for too long
+└── SendFailedError           Kafka refused what a partition sent onward
+"""
+
+
+class WorkerError(Exception):
+    """A worker stops; its supervisor starts it again."""
+
+
+class UnpairedAssignmentError(WorkerError):
+    """The group's assignor separated partition p of one input topic from partition p of the other."""
+
+
+class PositionLostError(WorkerError):
+    """Records came for a partition whose reading position is not known, or not where it should be."""
+
+
+class PositionOutOfRangeError(WorkerError):
+    """Reading should go on at an offset that the log does not hold: expired, or past its end."""
+
+
+class StuckError(WorkerError):
+    """The watchdog saw no assignment, or no progress, for longer than it waits."""
+
+
+class SendFailedError(WorkerError):
+    """A message that others rely on could not be delivered."""

@@ -1,0 +1,84 @@
+"""The thread that owns the aiokafka consumer: how it is set up, and what it tells with each fetch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.worker.batches import Records
+
+FETCH_MAX_WAIT_MS = 100  # Faust's 1,500 ms delay what was produced to a partition just resumed
+
+
+class FetchedRecords(dict[TP, Records]):
+    """Records by partition, with where each assigned partition stood at that moment: (position, end)."""
+
+    def __init__(self, records: Mapping[TP, Records], standing: dict[TP, tuple[int, int]]) -> None:
+        super().__init__(records)
+        self.standing = standing
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        # Faust falls back to round-robin without tables, which separates partition p of two topics.
+        self._assignor = RangePartitionAssignor
+        security = driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context)
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=driver.server_list(transport.url, transport.default_port),
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # a gap is never silent: every position is sought explicitly
+            isolation_level="read_committed",
+            max_poll_records=conf.broker_max_poll_records,
+            max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
+            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            check_crcs=conf.broker_check_crcs,
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **security,
+        )
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109
+        max_records: int | None = None,
+    ) -> FetchedRecords:
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        # Taken where the positions move, so that a partition never looks read to its end
+        # while its records are on their way to the main thread.
+        standing = {}
+        subscription = consumer._subscription.subscription
+        if subscription is not None and subscription.assignment is not None:
+            for tp in subscription.assignment.tps:
+                state = subscription.assignment.state_value(tp)
+                if state is not None and state.has_valid_position and state.highwater is not None:
+                    standing[TP(tp.topic, tp.partition)] = (state.position, state.highwater)
+        return FetchedRecords(records, standing)
+
+    async def stay_in_group(self) -> None:
+        """Count as polling: a member that never fetches is put out of its group after max.poll.interval."""
+        await self.call_thread(self._touch)
+
+    async def offsets_for_times(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
+        found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict(times_ms))
+        return {TP(tp.topic, tp.partition): at and at.offset for tp, at in found.items()}
+
+    async def _touch(self) -> None:
+        with self._ensure_consumer()._subscription.fetch_context():
+            pass
