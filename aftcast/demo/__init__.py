@@ -1,0 +1,1 @@
+"""The demo: a mock Kafka, an embedded ClickHouse, simulated models and the real worker, in one process."""

@@ -1,0 +1,125 @@
+"""The demo's live screen: each model's last windows, provisional and mature told apart, and what happened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from aftcast.demo.figures import WINDOW_S, WINDOWS_SHOWN, Figures, ModelView, Window
+
+STATUS_STYLES = {"firing": "bold red", "resolved": "green", "corrected": "yellow", "retracted": "yellow"}
+EVENTS_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where the demo stands beside its figures: time, traffic, what waits."""
+
+    elapsed_s: float
+    event_time_ms: int
+    speed: float
+    sent: int
+    sent_per_s: float
+    waiting: int | None
+    address: str
+    story: str
+
+
+def screen(moment: Moment, figures: Figures) -> RenderableType:
+    """Return everything that is shown at one moment."""
+    parts: list[RenderableType] = [_header(moment), _models(figures), _events(figures)]
+    return Group(*parts, _footer(moment, figures))
+
+
+def _header(moment: Moment) -> Text:
+    now = datetime.fromtimestamp(moment.event_time_ms / 1000, UTC)
+    return Text.assemble(
+        ("aftcast demo", "bold"),
+        f"  {moment.elapsed_s:5.0f} s  simulated time {now:%Y-%m-%d %H:%M}, {moment.speed:g} times the clock  "
+        f"{moment.sent_per_s:,.0f} events/s in",
+        ("  " + moment.story if moment.story else "", "yellow"),
+    )
+
+
+def _models(figures: Figures) -> RenderableType:
+    if not figures.models:
+        return Panel("waiting for the first figures", border_style="dim")
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    table.add_column("model")
+    for name in ("per s", "predictions", "labelled"):
+        table.add_column(name, justify="right")
+    table.add_column("figure")
+    for offset in range(WINDOWS_SHOWN - 1, -1, -1):
+        table.add_column("now" if not offset else f"-{offset * WINDOW_S // 60}m", justify="right")
+    for model in figures.models:
+        table.add_row(*_model_row(model))
+    title = f"windows of {WINDOW_S // 60} min; bold: mature, dim with ~: labels still come"
+    return Panel(table, title=title, title_align="left", border_style="blue")
+
+
+def _model_row(model: ModelView) -> list[Text]:
+    windows = list(model.windows[-WINDOWS_SHOWN:])
+    cells = [Text("")] * (WINDOWS_SHOWN - len(windows)) + [window_cell(window) for window in windows]
+    share = model.labelled_share
+    return [
+        Text(f"{model.model} {model.version}", style="bold"),
+        Text(f"{model.predictions_per_s:,.0f}"),
+        Text(f"{model.predictions:,}"),
+        Text("-" if share is None else f"{share:.0%}"),
+        Text(model.metric, style="dim"),
+        *cells,
+    ]
+
+
+def window_cell(window: Window) -> Text:
+    """Return a window's figure as it stands: bold when mature, dim with a tilde before."""
+    if window.figure is None:
+        return Text("·", style="dim")
+    text = f"{window.figure:.1%}"
+    return Text(text, style="bold") if window.is_mature else Text("~" + text, style="dim")
+
+
+def _events(figures: Figures) -> RenderableType:
+    lines = [(drift["detected_at"], drift_line(drift), "magenta") for drift in figures.drifts]
+    lines += [
+        (alert["timestamp"], alert_line(alert), STATUS_STYLES.get(alert["status"], ""))
+        for alert in figures.alerts
+    ]
+    lines.sort(key=lambda line: line[0])
+    text = Text("\n").join(
+        Text.assemble((f"{when:%H:%M}  ", "dim"), (line, style))
+        for when, line, style in lines[-EVENTS_SHOWN:]
+    )
+    empty = Text("nothing yet: all models do what they did before", style="dim")
+    return Panel(text if lines else empty, title="drift and alerts", title_align="left", border_style="blue")
+
+
+def drift_line(drift: Mapping[str, Any]) -> str:
+    """Return a drift event as one line: what changed, from what to what, and when."""
+    return (
+        f"drift      {drift['model']} {drift['model_version']}: {drift['signal']} {drift['before']:.3f} → "
+        f"{drift['after']:.3f}, changed about {drift['change_start']:%H:%M} ({drift['detector']})"
+    )
+
+
+def alert_line(alert: Mapping[str, Any]) -> str:
+    """Return an alert event as one line."""
+    model = f"{alert['model']} {alert['model_version']}".strip()
+    return f"{alert['status']:<9}  {alert['severity']}  {alert['rule']}: {model}: {alert['summary']}"
+
+
+def _footer(moment: Moment, figures: Figures) -> Text:
+    dead = sum(figures.dead_letters.values())
+    reasons = ", ".join(f"{reason} {count}" for reason, count in list(figures.dead_letters.items())[:3])
+    waiting = "-" if moment.waiting is None else f"{moment.waiting:,}"
+    return Text.assemble(
+        f"waiting predictions {waiting}   dead letters {dead}" + (f" ({reasons})" if reasons else "") + "\n",
+        ("ClickHouse ", "dim"),
+        moment.address,
+        ('   aftcast sql "..." from another terminal; Ctrl-C ends', "dim"),
+    )

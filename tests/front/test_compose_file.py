@@ -1,0 +1,133 @@
+"""The compose file and the image, checked without an engine: what would fail or leak only when started."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aftcast.cli import COMMANDS
+from aftcast.kafka_broker import KAFKA_VERSION
+from aftcast.loading import load
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OWN = [name for name, service in SERVICES.items() if "build" in service]
+EXAMPLE = dict(
+    line.split("=", 1) for line in (ROOT / ".env.example").read_text("utf-8").splitlines() if "=" in line
+)
+
+
+def each_text(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in each_text(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in each_text(part)]
+    return [str(value)]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_only_for_services_that_exist_and_can_say_that_they_are_ready(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert other in SERVICES
+        if how["condition"] == "service_healthy":
+            assert "healthcheck" in SERVICES[other]
+        else:
+            assert how["condition"] == "service_completed_successfully"
+            assert SERVICES[other]["restart"] == "no"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_runs_on_has_a_health_check_a_memory_limit_and_is_started_again(name: str) -> None:
+    service = SERVICES[name]
+    assert service["mem_limit"]
+    if service["restart"] != "no":
+        assert service["restart"] == "unless-stopped"
+        assert {"test", "interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned_to_a_version(name: str) -> None:
+    assert re.fullmatch(r"[a-z/-]+:\d+(\.\d+)+", SERVICES[name]["image"])
+
+
+def test_kafka_is_the_version_that_the_tests_run() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_ports_differ_and_are_open_to_this_machine_only() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    outside = [port.split(":")[1] for port in ports]
+    assert len(set(outside)) == len(outside)
+
+
+def test_volumes_are_declared_and_used_and_bind_sources_exist() -> None:
+    used = set()
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (ROOT / source).exists()
+            else:
+                used.add(source)
+    assert used == set(COMPOSE["volumes"])
+
+
+def test_variables_have_no_default_and_stand_in_the_example_without_a_value() -> None:
+    texts = each_text(SERVICES)
+    variables = {match for text in texts for match in re.findall(r"\$\{(\w+)", text)}
+    assert variables == set(EXAMPLE)
+    assert set(EXAMPLE.values()) == {""}
+    for text in texts:
+        if "${" in text:
+            assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", text)
+
+
+def test_no_password_is_written_down() -> None:
+    for service in SERVICES.values():
+        for variable, value in service.get("environment", {}).items():
+            if "PASSWORD" in variable:
+                assert value.startswith("${")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_services_run_a_command_that_exists_with_a_configuration_that_is_accepted(name: str) -> None:
+    service = SERVICES[name]
+    assert service["command"][0] in COMMANDS
+    configuration = load(
+        environment={key: str(value).split(":?")[0] for key, value in service["environment"].items()}
+    )
+    assert configuration.kafka.bootstrap_servers == "kafka:19092"
+    assert "INSIDE://kafka:19092" in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert configuration.clickhouse.user == SERVICES["clickhouse"]["environment"]["CLICKHOUSE_USER"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_services_have_no_rights_that_they_do_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_both_roles_run_once_each() -> None:
+    roles = sorted(SERVICES[name]["command"][-1] for name in OWN if SERVICES[name]["command"][0] == "worker")
+    assert roles == ["raw", "streams"]
+
+
+def test_the_image_runs_as_somebody_else_than_root_and_copies_what_exists() -> None:
+    lines = (ROOT / "docker" / "Dockerfile").read_text("utf-8").splitlines()
+    stages = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert all(re.fullmatch(r"python:3\.\d+-slim-\w+", stage) for stage in stages)
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users == ["${UID}"]
+    assert lines.index("USER ${UID}") > lines.index("ARG UID=10001")
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists()
+                assert f"!{source}" in ignored
