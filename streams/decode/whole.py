@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyruhvro
 
 from schemas.records import IntArray
+from streams.decode.assemble import assemble
 from streams.decode.events import ColumnarEvent
 from streams.decode.screening import screen
 
@@ -75,7 +76,7 @@ def merge(
     """Return the parts as one batch in the order of their positions."""
     filled = [part for part in parts if len(part[0])]
     if not filled:
-        return np.zeros(0, np.int64), pa.RecordBatch.from_pylist([], schema=event.fields)
+        return np.zeros(0, np.int64), assemble(event.fields, [])
     if len(filled) == 1:
         return filled[0]
     positions = np.concatenate([part[0] for part in filled])
