@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from schemas.findings import AlertEvent
+from schemas.findings import AlertEvent, Scalar
 from schemas.settings import RuleSettings
 from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
 from streams.alerts.rules import Verdict, alert_name, judge
@@ -103,14 +103,11 @@ class Threshold:
         if self._fired is not None and self._fired.start_ms < before_ms:
             self._fired = None
 
-    def give_up(self, end_ms: int, timestamp_ms: int) -> list[AlertEvent]:
-        """Resolve what fires for a version that has had no traffic for as long as panes are kept."""
+    def give_up(self, now_ms: int) -> list[AlertEvent]:
+        """Resolve what fires for a version that is no longer watched."""
         text = f"{self._who()}: no traffic any more, {self.rule.metric} cannot be judged"
-        return self.life.resolve(
-            Occasion(
-                end_ms - self.rule.window_ms, end_ms, timestamp_ms, text, None, {"resolution": "no traffic"}
-            )
-        )
+        evidence: dict[str, Scalar] = {"resolution": "no traffic"}
+        return self.life.resolve(Occasion(now_ms - self.rule.window_ms, now_ms, now_ms, text, None, evidence))
 
     def _occasion(
         self, start_ms: int, end_ms: int, timestamp_ms: int, value: float | None, figures: Figures

@@ -1,4 +1,4 @@
-"""River's drift detectors behind one interface, by class name, each saying where it places the change."""
+"""River's drift detectors behind one interface, by class name."""
 
 import inspect
 from collections.abc import Mapping
@@ -24,13 +24,7 @@ KNOWN = (*REAL_VALUED, *BINARY)
 
 
 class Detector:
-    """Takes values one by one and says when their distribution has changed.
-
-    ``since_change`` is, right after a detection, how many of the values fed since the last one are after
-    the change; None where the detector does not say.
-    """
-
-    since_change: int | None = None
+    """Takes values one by one and says when their distribution has changed."""
 
     def __init__(self, name: str, parameters: Mapping[str, float]) -> None:
         self.name = name
@@ -41,45 +35,6 @@ class Detector:
         """Take in one value, in [0, 1], and return whether it completes the evidence of a change."""
         self._river.update(bool(value) if self.only_binary else value)
         return bool(self._river.drift_detected)
-
-
-class Adwin(Detector):
-    """ADWIN places the change where its window begins after the cut."""
-
-    def update(self, value: float) -> bool:
-        self._river.update(value)
-        if not self._river.drift_detected:
-            return False
-        self.since_change = self._river.width
-        return True
-
-
-class PageHinkley(Detector):
-    """Page-Hinkley places the change at the last extreme of the sum that grew beyond the threshold."""
-
-    def __init__(self, name: str, parameters: Mapping[str, float]) -> None:
-        super().__init__(name, parameters)
-        self._fed = self._low_at = self._high_at = 0
-        self._fresh = True
-
-    def update(self, value: float) -> bool:
-        if self._fresh:
-            self._fed = self._low_at = self._high_at = 0
-            self._fresh = False
-        river = self._river
-        river.update(value)
-        self._fed += 1
-        # River keeps the extremes but not where they were.
-        if river._sum_increase == river._min_increase:
-            self._low_at = self._fed
-        if river._sum_decrease == river._max_decrease:
-            self._high_at = self._fed
-        if not river.drift_detected:
-            return False
-        rise, fall = river._sum_increase - river._min_increase, river._max_decrease - river._sum_decrease
-        self.since_change = self._fed - (self._low_at if rise >= fall else self._high_at)
-        self._fresh = True  # river starts anew with the next value
-        return True
 
 
 def make_detector(name: str, parameters: Mapping[str, float] | None = None) -> Detector:
@@ -95,13 +50,10 @@ def make_detector(name: str, parameters: Mapping[str, float] | None = None) -> D
     >>> detector = make_detector("ADWIN", {"clock": 1})
     >>> [i for i, value in enumerate([0.0] * 200 + [1.0] * 200) if detector.update(value)]
     [212]
-    >>> detector.since_change
-    13
     """
     if name not in KNOWN:
         raise ValueError(f"detector must be one of {', '.join(sorted(KNOWN))}; got {name!r}")
-    kinds = {"ADWIN": Adwin, "PageHinkley": PageHinkley}
-    return kinds.get(name, Detector)(name, parameters or {})
+    return Detector(name, parameters or {})
 
 
 def _build(name: str, parameters: Mapping[str, float]) -> Any:

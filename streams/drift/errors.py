@@ -1,8 +1,7 @@
 """What detectors are fed of one mature pane: values in [0, 1] that stand for its errors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import erf, inf, sqrt
+from math import erf, fsum, sqrt
 from statistics import median
 
 import numpy as np
@@ -13,7 +12,7 @@ from schemas.panes import PaneSums
 # 10 to 20 % shows after 270. The values then spread less from pane to pane than as many independent ones, so
 # this can only lower the number of false alarms.
 MOST_VALUES = 200
-BLOCK_PAIRS = 10  # a mean of fewer absolute errors is too skewed for a normal score
+BLOCK_PAIRS = 30  # a mean of fewer absolute errors is too skewed for a normal score
 REFERENCE_BLOCKS = 60
 MAD_TO_SD = 0.6745  # median of |z| for a standard normal z
 
@@ -70,19 +69,20 @@ class WrongAnswers:
 class AbsoluteErrors:
     """Regression: where a block's mean absolute error lies among those of a reference, as a normal score.
 
-    A pane has no single errors, only their sum, and one wild error can be a million times the rest. So the
-    unit is a block of consecutive panes with at least ten pairs; its mean absolute error ``m`` becomes
-    ``Phi((m - m0) * sqrt(min(n, n0)) / s0)``, in [0, 1], which one wild error moves to 1.0 and no further.
-    ``m0`` is the median of the first 60 mature blocks, ``s0`` the spread of a pair, from the median absolute
-    deviation of those blocks times sqrt(n), and ``n0`` their median number of pairs. Quiet hours are noisier
-    and are scaled as such. Busy ones are not taken to be less noisy than the reference, since what varies
-    from block to block does not average out. A block is fed once: repeating it would feign evidence.
+    A pane has no single errors, only their sums, and one wild error can be a million times the rest. So the
+    unit is a block of consecutive panes with at least 30 pairs; its mean absolute error ``m`` becomes
+    ``Phi((m - m0) / s0)``, in [0, 1], which one wild error moves to 1.0 and no further. ``m0`` is the median
+    of the first 60 mature blocks, ``s0`` their spread (median absolute deviation, as a standard deviation).
+    From then on a block has at least as many pairs as the median block of the reference: quiet hours are not
+    noisier than it, and its luck is the same offset by day and by night. A block is fed once: repeating it
+    would feign evidence.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, int, float, float, int]] = []
         self._reference: list[tuple[float, int]] = []
-        self._score: Callable[[float, int], float] | None = None
+        self._least = BLOCK_PAIRS
+        self._centre = self._spread = 0.0
 
     def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> Fed | None:
         n = sums.counts["reg_n"]
@@ -90,31 +90,25 @@ class AbsoluteErrors:
             return None
         self._waiting.append((start_ms, end_ms, sums.total("abs_err_sum"), sums.total("sq_err_sum"), n))
         pairs = sum(part[4] for part in self._waiting)
-        if pairs < BLOCK_PAIRS:
+        if pairs < self._least:
             return None
-        total, squares = sum(part[2] for part in self._waiting), sum(part[3] for part in self._waiting)
+        total, squares = fsum(part[2] for part in self._waiting), fsum(part[3] for part in self._waiting)
         first_ms = self._waiting[0][0]
         self._waiting.clear()
         return Fed(first_ms, end_ms, total, squares, pairs, self._values(total / pairs, pairs))
 
     def _values(self, mean: float, n: int) -> tuple[float, ...]:
-        if self._score is not None:
-            return (self._score(mean, n),)
+        if len(self._reference) == REFERENCE_BLOCKS:
+            return (self._score(mean),)
         self._reference.append((mean, n))
         if len(self._reference) == REFERENCE_BLOCKS:
-            self._score = _normal_score(self._reference)
+            self._least = int(median(n for _, n in self._reference))
+            self._centre = median(mean for mean, _ in self._reference)
+            self._spread = median(abs(mean - self._centre) for mean, _ in self._reference) / MAD_TO_SD
         return ()
 
-
-def _normal_score(reference: list[tuple[float, int]]) -> Callable[[float, int], float]:
-    centre = median(mean for mean, _ in reference)
-    most = median(n for _, n in reference)
-    spread = median(abs(mean - centre) * sqrt(min(n, most)) for mean, n in reference) / MAD_TO_SD
-
-    def score(mean: float, n: int) -> float:
-        if mean == centre:
-            return 0.5
-        z = (mean - centre) * sqrt(min(n, most)) / spread if spread > 0 else inf if mean > centre else -inf
-        return 0.5 * (1.0 + erf(z / sqrt(2.0)))
-
-    return score
+    def _score(self, mean: float) -> float:
+        distance = mean - self._centre
+        if self._spread == 0.0:  # most of the reference is one value, such as no error at all
+            return 0.5 if distance == 0.0 else float(distance > 0.0)
+        return 0.5 * (1.0 + erf(distance / self._spread / sqrt(2.0)))

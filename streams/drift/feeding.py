@@ -45,28 +45,34 @@ class ErrorSignal:
         self._begin()
         self._settled = True  # the first baseline is each detector's own affair
 
-    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> DriftEvent | None:
-        """Take in the next mature pane, and return the change that it completes the evidence of."""
+    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> tuple[Fed | None, DriftEvent | None]:
+        """Take in the next mature pane.
+
+        Returns
+        -------
+        tuple
+            What detectors were fed of it (None while a block of thin panes is gathered), and the change that
+            it completes the evidence of.
+        """
         fed = self._errors.feed(start_ms, end_ms, sums)
         if fed is None:
-            return None
+            return None, None
+        self._history.append(fed)
         self._panes += 1
         self._values += len(fed.values)
-        for i, value in enumerate(fed.values):
+        for value in fed.values:
             # Each takes the value, also after another has fired.
             firing = [detector for detector in self._detectors if detector.update(value)]
             if firing and self._settled:
-                return self._found(firing[0], fed, i + 1)
-        self._history.append(fed, len(fed.values))
+                return fed, self._found(firing[0], fed)
         # The reference of a regression is its settling: no detector is fed before it stands.
         if self.regression or (self._panes >= SETTLING_PANES and self._values >= SETTLING_VALUES):
             self._settled = True
-        return None
+        return fed, None
 
-    def _found(self, detector: Detector, fed: Fed, values: int) -> DriftEvent:
-        self._history.append(fed, values)
-        placed = self._history.place(detector.since_change)
-        self._history.forget(placed.end_ms)
+    def _found(self, detector: Detector, fed: Fed) -> DriftEvent:
+        placed = self._history.place()
+        self._history.forget(placed.start_ms)
         self._begin()
         return DriftEvent(
             model=self._model,

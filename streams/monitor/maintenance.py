@@ -1,4 +1,4 @@
-"""When a model is being worked on: alerts do not begin to fire then."""
+"""When a model is being worked on, or is retired: alerts do not begin to fire then."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,20 @@ class Maintenance:
 
     def __init__(self) -> None:
         self._events: dict[tuple[str, str], set[tuple[int, str]]] = {}
+        self._service: dict[tuple[str, str], set[tuple[int, bool]]] = {}  # time, whether retired from then on
 
     def note(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
         """Take in a lifecycle event; they may come twice and in any order, and other kinds are no matter."""
         if kind in ("maintenance_started", "maintenance_ended"):
             self._events.setdefault((model, model_version), set()).add((timestamp_ms, kind))
+        elif kind in ("retired", "deployed", "promoted"):
+            self._service.setdefault((model, model_version), set()).add((timestamp_ms, kind == "retired"))
+
+    def retired(self, model: str, model_version: str, now_ms: int) -> bool:
+        """Return whether the version or its model was retired by now, so that no traffic is no surprise."""
+        known = {(model, model_version), (model, "")}
+        events = [event for scope in known for event in self._service.get(scope, ()) if event[0] <= now_ms]
+        return max(events, default=(0, False))[1]
 
     def covers(self, model: str, model_version: str, start_ms: int, end_ms: int) -> bool:
         """Return whether any of ``[start_ms, end_ms)`` lies in maintenance of the version or its model."""
@@ -47,6 +56,9 @@ class Maintenance:
             }
             if not kept:
                 del self._events[scope]
+        for scope, service in self._service.items():
+            newest = max((event for event in service if event[0] < before_ms), default=None)
+            self._service[scope] = {e for e in service if e[0] >= before_ms or e == newest}
 
     def _intervals(self, scope: tuple[str, str]) -> list[_Interval]:
         intervals: list[_Interval] = []

@@ -8,8 +8,11 @@ import pyarrow as pa
 from schemas.findings import AlertEvent, DriftEvent, ModelState, Progress, StreamTotals, Task
 from schemas.panes import PaneSums
 from schemas.settings import DAY_MS, MonitorSettings
+from streams.alerts.dead_letters import DeadLetters
 from streams.drift import Frontier
+from streams.monitor.drifts import VersionDrift
 from streams.monitor.maintenance import Maintenance
+from streams.monitor.silences import Silences
 from streams.monitor.states import VersionState
 from streams.monitor.store import PaneStore
 from streams.monitor.thresholds import Thresholds
@@ -45,14 +48,18 @@ class Monitor:
         self._frontier = Frontier(settings)
         self._maintenance = Maintenance()
         self._thresholds = Thresholds(settings)
+        self._silences = Silences(settings)
+        self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
+        self._drifts: dict[tuple[str, str], VersionDrift] = {}
 
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
 
     def absorb_totals(self, totals: StreamTotals) -> None:
-        """Take in the running totals of one partition."""
+        """Take in the running totals of one partition, for the share of dead letters."""
+        self._dead_letters.absorb(totals)
 
     def absorb_lifecycle(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
         """Take in a lifecycle event; between maintenance_started and _ended no alert begins to fire."""
@@ -65,19 +72,24 @@ class Monitor:
         """
         if not self._frontier.advance(progress):
             return Findings()
+        frontier, store = self._frontier, self._store
         states: list[ModelState] = []
+        drifts: list[DriftEvent] = []
+        alerts: list[AlertEvent] = []
         tasks: dict[tuple[str, str], Task] = {}
-        for model, version, series in self._store.versions():
-            state = self._versions.get((model, version))
-            if state is None:
-                state = VersionState(model, version, self._settings.models.get(model))
-                self._versions[model, version] = state
-            state.look(series, self._frontier.closed_until_ms)
+        for model, version, series in store.versions():
+            state, drift = self._of(model, version)
+            state.look(series, frontier.closed_until_ms)
             tasks[model, version] = state.task
-            states += state.announce(self._frontier.mature_until_ms(model), self._frontier.now_ms)
-        alerts = self._thresholds.advance(self._store, tasks, self._frontier, self._maintenance)
-        self._drop()
-        return Findings((), tuple(alerts), tuple(states))
+            states += state.announce(frontier.mature_until_ms(model), frontier.now_ms)
+            found, told = drift.advance(series, state.task, frontier, self._maintenance)
+            drifts += found
+            alerts += told
+        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
+        alerts += self._silences.advance(store, frontier, self._maintenance)
+        alerts += self._dead_letters.advance()
+        alerts += self._drop()
+        return Findings(tuple(drifts), tuple(alerts), tuple(states))
 
     def models(self) -> dict[tuple[str, str], Task]:
         """Return the task of each model and version seen so far, in sorted order."""
@@ -98,9 +110,32 @@ class Monitor:
                 start_ms + window_ms <= mature_ms,
             )
 
-    def _drop(self) -> None:
+    def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
+        key = model, version
+        if key not in self._versions:
+            horizon_ms = self._frontier.horizon_ms(model)
+            self._versions[key] = VersionState(model, version, self._settings.models.get(model))
+            self._drifts[key] = VersionDrift(model, version, self._settings, horizon_ms)
+        return self._versions[key], self._drifts[key]
+
+    def _drop(self) -> list[AlertEvent]:
         if self._keep_all:
-            return
+            return []
         longest_ms = max((rule.window_ms for rule in self._settings.rules), default=0)
-        for (model, _, _), series in self._store.series.items():
-            series.drop(self._frontier.mature_until_ms(model) - longest_ms - KEPT_MS)
+        now_ms = self._frontier.now_ms
+        alerts: list[AlertEvent] = []
+        floors_ms = []
+        for model in sorted({key[0] for key in self._store.series}):
+            before_ms = self._frontier.mature_until_ms(model) - longest_ms - KEPT_MS
+            floors_ms.append(before_ms)
+            self._thresholds.dropped(model, before_ms)
+            for _, version, segment in self._store.drop(model, before_ms):
+                if not segment:
+                    self._versions.pop((model, version), None)
+                    drift = self._drifts.pop((model, version), None)
+                    alerts += [] if drift is None else drift.give_up(now_ms)
+                    alerts += self._thresholds.forget(model, version, now_ms)
+                    alerts += self._silences.forget(model, version, now_ms)
+        if floors_ms:
+            self._maintenance.forget(min(floors_ms))
+        return alerts

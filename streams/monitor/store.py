@@ -51,7 +51,6 @@ class Series:
     changed: set[int] = field(default_factory=set)  # since it was last asked
     first_ms: int = 0  # the earliest pane ever seen
     last_ms: int = 0  # the latest
-    dropped_ms: int | None = None  # panes that start earlier are gone
 
     def between(self, start_ms: int, end_ms: int) -> list[int]:
         """Return the starts of panes in ``[start_ms, end_ms)``, in order."""
@@ -66,7 +65,6 @@ class Series:
         for start in self.starts[:keep_from]:
             del self.panes[start]
         del self.starts[:keep_from]
-        self.dropped_ms = before_ms if self.dropped_ms is None else max(before_ms, self.dropped_ms)
 
 
 class PaneStore:
@@ -74,6 +72,7 @@ class PaneStore:
 
     def __init__(self, segments: Iterable[str] | None) -> None:
         self.series: dict[Key, Series] = {}
+        self.floors_ms: dict[str, int] = {}  # per model: panes that start earlier are gone for good
         self._segments = None if segments is None else pa.array(sorted({"", *segments}), pa.string())
 
     def absorb(self, rows: pa.RecordBatch) -> None:
@@ -95,11 +94,11 @@ class PaneStore:
             self._keep(key, start, partition, Row(revision, rows, i))
 
     def _keep(self, key: Key, start: int, partition: int, row: Row) -> None:
+        if start < self.floors_ms.get(key[0], start):
+            return
         series = self.series.get(key)
         if series is None:
             series = self.series[key] = Series(first_ms=start, last_ms=start)
-        if series.dropped_ms is not None and start < series.dropped_ms:
-            return
         pane = series.panes.get(start)
         if pane is None:
             pane = series.panes[start] = Pane()
@@ -110,6 +109,17 @@ class PaneStore:
             pane.rows[partition] = row
             pane.merged = None
             series.changed.add(start)
+
+    def drop(self, model: str, before_ms: int) -> list[Key]:
+        """Drop a model's panes that start before a time; return the series of which nothing is left."""
+        self.floors_ms[model] = max(before_ms, self.floors_ms.get(model, before_ms))
+        gone = []
+        for key in sorted(key for key in self.series if key[0] == model):
+            self.series[key].drop(before_ms)
+            if not self.series[key].starts:
+                del self.series[key]
+                gone.append(key)
+        return gone
 
     def versions(self) -> Iterator[tuple[str, str, Series]]:
         """Walk through the model versions over all traffic, in sorted order."""

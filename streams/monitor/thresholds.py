@@ -67,6 +67,17 @@ class Thresholds:
             series.changed.clear()
         return events
 
+    def dropped(self, model: str, before_ms: int) -> None:
+        """Take note that a model's panes before a time are gone: their windows can no longer be revised."""
+        for (_, name, _), watch in self._watches.items():
+            if name == model:
+                watch.forget(before_ms)
+
+    def forget(self, model: str, model_version: str, now_ms: int) -> list[AlertEvent]:
+        """Stop watching a version that has had no traffic for as long as panes are kept."""
+        keys = [key for key in self._watches if key[1:] == (model, model_version)]
+        return [event for key in keys for event in self._watches.pop(key).give_up(now_ms)]
+
     def _evaluate(
         self,
         *,
@@ -103,8 +114,6 @@ class Thresholds:
             start_ms, end_ms = window
             if any(start_ms <= start < end_ms for start in series.changed) or rule.on == "all":
                 events += watch.revise(figures(start_ms, end_ms), max(now_ms, end_ms + horizon_ms))
-        if series.dropped_ms is not None:
-            watch.forget(series.dropped_ms)
         return events
 
 

@@ -1,0 +1,135 @@
+"""A drift becomes an alert, which ends when the error is back, turns round, or has become the new normal."""
+
+from collections import deque
+from dataclasses import replace
+from math import fsum, sqrt
+
+from schemas.findings import AlertEvent, DriftEvent, Scalar
+from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
+
+BACK_PANES = 60  # an hour of panes of a minute, over which the error is held against both levels
+BACK_PAIRS = 100
+BASELINE_PANES = 1440  # a day: after so many panes without another change the new level is the normal one
+SIGMAS = 3.0
+
+
+class DriftAlert:
+    """The alerts over one signal of one model version: worse is a page, better is for information.
+
+    Resolved for one of three reasons, named in the evidence. ``recovered``: over the newest hour of mature
+    panes after the change (and at least 100 pairs) the error is nearer to the level before than to the one
+    after, and away from the one after by three standard errors. ``reversed``: the detectors found a change
+    that leads back more than half of the way. ``new baseline``: a day of panes without another change.
+    """
+
+    def __init__(
+        self, model: str, model_version: str, signal: str, *, pane_width_ms: int, horizon_ms: int
+    ) -> None:
+        subject = Subject(
+            alertname="ErrorDrift",
+            kind="drift",
+            rule="drift",
+            severity="page",
+            model=model,
+            model_version=model_version,
+            metric=signal,
+        )
+        self._worse = LifeCycle(subject)
+        self._better = LifeCycle(replace(subject, alertname="ErrorImproved", severity="info"))
+        self._who = f"{model} {model_version}".strip()
+        self._back_ms, self._horizon_ms = BACK_PANES * pane_width_ms, horizon_ms
+        self._baseline_ms = BASELINE_PANES * pane_width_ms
+        self._drift: DriftEvent | None = None
+        self._newest: deque[tuple[int, int, float, float, int]] = deque()
+
+    def drifted(self, drift: DriftEvent, *, withheld: bool) -> list[AlertEvent]:
+        """Take in a drift event; ``withheld`` during maintenance, when nothing begins to fire."""
+        known, worse = self._drift, drift.after > drift.before
+        self._newest.clear()
+        events: list[AlertEvent] = []
+        if known is not None:
+            is_back = abs(drift.after - known.before) < abs(drift.after - known.after)
+            if worse == (known.after > known.before) or not is_back:
+                # It fires already; what counts as back is still the level before the first change.
+                self._drift = replace(drift, before=known.before)
+                return []
+            occasion = self._occasion(drift, {"resolution": "reversed"})
+            events = (self._better if worse else self._worse).resolve(occasion)
+            self._drift = None
+            if not worse:
+                return events
+        if not withheld:
+            events += (self._worse if worse else self._better).fire(self._occasion(drift, {}))
+            self._drift = drift
+        return events
+
+    def fed(self, start_ms: int, end_ms: int, total: float, squares: float, n: int) -> list[AlertEvent]:
+        """Take in the next stretch of mature panes: its errors, their squares and its labelled pairs."""
+        drift = self._drift
+        if drift is None or start_ms < drift.change_end_ms:
+            return []
+        self._newest.append((start_ms, end_ms, total, squares, n))
+        while (
+            self._newest[0][1] <= end_ms - self._back_ms
+            and sum(part[4] for part in self._newest) - self._newest[0][4] >= BACK_PAIRS
+        ):
+            self._newest.popleft()
+        pairs = sum(part[4] for part in self._newest)
+        mean = fsum(part[2] for part in self._newest) / pairs
+        if self._is_back(drift, mean, pairs):
+            reason = "recovered"
+        elif end_ms - drift.change_end_ms >= self._baseline_ms:
+            reason = "new baseline"
+        else:
+            return []
+        life = self._worse if drift.after > drift.before else self._better
+        self._drift = None
+        first_ms = self._newest[0][0]
+        self._newest.clear()
+        text = (
+            f"{self._who}: error {mean:.4g}, {reason} (was {drift.before:.4g}, drifted to {drift.after:.4g})"
+        )
+        evidence: dict[str, Scalar] = {
+            "before": drift.before,
+            "after": drift.after,
+            "labelled": pairs,
+            "resolution": reason,
+        }
+        return life.resolve(Occasion(first_ms, end_ms, end_ms + self._horizon_ms, text, mean, evidence))
+
+    def give_up(self, now_ms: int) -> list[AlertEvent]:
+        """Resolve what fires for a version that is no longer watched."""
+        drift, self._drift = self._drift, None
+        if drift is None:
+            return []
+        life = self._worse if drift.after > drift.before else self._better
+        text = f"{self._who}: no traffic any more, error cannot be judged"
+        return life.resolve(
+            Occasion(drift.change_start_ms, now_ms, now_ms, text, None, {"resolution": "no traffic"})
+        )
+
+    def _is_back(self, drift: DriftEvent, mean: float, pairs: int) -> bool:
+        first_ms, last_ms = self._newest[0][0], self._newest[-1][1]
+        if last_ms - first_ms < self._back_ms or pairs < BACK_PAIRS:
+            return False
+        variance = max(0.0, fsum(part[3] for part in self._newest) / pairs - mean * mean)
+        away = abs(drift.after - mean) > SIGMAS * sqrt(variance / pairs)
+        return away and abs(mean - drift.before) < abs(mean - drift.after)
+
+    def _occasion(self, drift: DriftEvent, more: dict[str, Scalar]) -> Occasion:
+        verb = "rose" if drift.after > drift.before else "fell"
+        return Occasion(
+            window_start_ms=drift.change_start_ms,
+            window_end_ms=drift.detected_at_ms - self._horizon_ms,
+            timestamp_ms=drift.detected_at_ms,
+            summary=f"{self._who}: error {verb} from {drift.before:.4g} to {drift.after:.4g}",
+            value=drift.after,
+            evidence={
+                "before": drift.before,
+                "after": drift.after,
+                "detector": drift.detector,
+                "change_start": drift.change_start_ms,
+                "change_end": drift.change_end_ms,
+                **more,
+            },
+        )
