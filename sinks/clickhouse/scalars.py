@@ -51,9 +51,10 @@ def canonical_texts(union: pa.UnionArray) -> pa.StringArray:
     return _by_kind(union, null_text=None, double_texts=_canonical_doubles, string_texts=lambda texts: texts)
 
 
-def kind_names(union: pa.UnionArray) -> pa.DictionaryArray:
+def kind_names(union: pa.UnionArray) -> pa.StringArray:
     """Return the name of each row's type: null, boolean, long, double or string."""
-    return pa.DictionaryArray.from_arrays(pa.array(type_codes(union), pa.int8()), pa.array(KIND_NAMES))
+    # Plain, not a dictionary: blocks of several partitions are put together before they are sent.
+    return pa.array(KIND_NAMES).take(pa.array(type_codes(union)))
 
 
 def numbers(union: pa.UnionArray) -> pa.DoubleArray:

@@ -1,0 +1,247 @@
+"""Copies the topics into ClickHouse by a consumer group of its own: nothing lost, nothing doubled.
+
+Offsets are committed only after the rows are there, and a row replaces its equal, so a crash in between or a
+server that died after taking a block leaves no trace. While ClickHouse is away one block is kept and the
+partitions are paused: memory stays bounded, and detection, which never reads ClickHouse, goes on.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from sinks.clickhouse.client import Client
+from sinks.clickhouse.errors import UnreachableError
+from sinks.clickhouse.writers import Writer
+from sinks.raw_blocks import Block, Decoder, Message, RawTopics, build_block, count_rows
+
+POLL_S = 0.1
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
+COMMITTED_WITHIN_S = 10.0
+QUEUE_KB = 32_768  # of fetched records inside librdkafka; its default of 64 MB is more than a block needs
+
+
+@dataclass(frozen=True, slots=True)
+class RawWriterSettings:
+    """What the raw role goes by.
+
+    ``kafka`` holds librdkafka's connection properties. A block ends with ``block_rows`` records,
+    ``block_bytes`` bytes of values, or ``block_age_s`` after its first record, whichever comes first.
+    """
+
+    kafka: Mapping[str, str]
+    topics: RawTopics = field(default_factory=RawTopics)
+    group: str = "aftcast-raw"
+    database: str = "aftcast"
+    block_rows: int = 50_000
+    block_bytes: int = 64_000_000
+    block_age_s: float = 0.5  # rows are visible within 2 s, of which the stream takes one before it sends
+
+
+@dataclass(slots=True)
+class RawCounters:
+    """Running totals since the start; read them from any thread.
+
+    Every record read is in ``written`` (its block is in ClickHouse) or in ``waiting``.
+    """
+
+    read: int = 0
+    written: int = 0
+    waiting: int = 0
+    blocks: int = 0
+    retries: int = 0
+    skipped: int = 0
+    unreadable: int = 0
+    gaps: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+
+
+class RawWriter:
+    """Moves records from topics to tables until it is told to stop.
+
+    Parameters
+    ----------
+    client_factory
+        Opens ClickHouse; called again after each time it was away.
+    decoder
+        Reads the records of the input topics.
+    wait_for
+        What the decoder raises when it cannot judge records now, such as while the registry is away.
+    """
+
+    def __init__(
+        self,
+        settings: RawWriterSettings,
+        client_factory: Callable[[], Client],
+        decoder: Decoder,
+        wait_for: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self.counters = RawCounters()
+        self._settings = settings
+        self._client_factory = client_factory
+        self._client: Client | None = None
+        self._decoder = decoder
+        self._away: tuple[type[Exception], ...] = (UnreachableError, *wait_for)
+        self._held: list[Message] = []
+        self._waiting = False
+        self._log = structlog.get_logger("aftcast.raw")
+
+    def run(self, stop: threading.Event) -> None:
+        """Copy until ``stop`` is set; what is not written by then is read again by the next start.
+
+        Raises
+        ------
+        RefusedError
+            If ClickHouse says no, for instance because the tables are not there.
+        KafkaException
+            If the group is fenced or the brokers refuse.
+        """
+        consumer = Consumer(
+            {
+                "auto.offset.reset": "error",  # a gap is never silent
+                "queued.max.messages.kbytes": QUEUE_KB,
+                **self._settings.kafka,
+                "group.id": self._settings.group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "isolation.level": "read_committed",
+            }
+        )
+        topics = self._settings.topics
+        consumer.subscribe([getattr(topics, name) for name in topics.__slots__], on_assign=self._assigned)
+        try:
+            while not stop.is_set():
+                messages = self._gather(consumer, stop)
+                if messages:
+                    self._deliver(consumer, messages, stop)
+        finally:
+            consumer.close()
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        positions = consumer.committed(partitions, COMMITTED_WITHIN_S)
+        for position in positions:
+            if position.error is not None:
+                raise KafkaException(position.error)
+            if position.offset < 0:  # never committed
+                position.offset = OFFSET_BEGINNING
+        consumer.assign(positions)
+        if self._waiting:
+            consumer.pause(partitions)
+
+    def _gather(self, consumer: Consumer, stop: threading.Event) -> list[Message]:
+        settings = self._settings
+        messages, self._held = self._held, []
+        size = sum(len(message.value() or b"") for message in messages)
+        ends_s = time.monotonic() + settings.block_age_s
+        while not stop.is_set() and len(messages) < settings.block_rows and size < settings.block_bytes:
+            left_s = min(POLL_S, ends_s - time.monotonic())
+            if left_s <= 0:
+                break
+            fetched = self._usable(consumer, consumer.consume(settings.block_rows - len(messages), left_s))
+            if not messages and fetched:
+                ends_s = time.monotonic() + settings.block_age_s
+            size += sum(len(message.value() or b"") for message in fetched)
+            messages += fetched
+            self.counters.read += len(fetched)
+        return messages
+
+    def _usable(self, consumer: Consumer, fetched: Sequence[Any]) -> list[Message]:
+        messages = []
+        for message in fetched:
+            error: KafkaError | None = message.error()
+            if error is None:
+                messages.append(message)
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                self._skip_gap(consumer, message)
+            elif error.fatal():
+                raise KafkaException(error)
+            else:
+                self._log.warning("kafka: " + error.str(), topic=message.topic())
+        return messages
+
+    def _skip_gap(self, consumer: Consumer, message: Any) -> None:
+        place = TopicPartition(message.topic(), message.partition())
+        (committed,) = consumer.committed([place], COMMITTED_WITHIN_S)
+        low, high = consumer.get_watermark_offsets(place, COMMITTED_WITHIN_S)
+        self.counters.gaps += 1
+        self._log.error(
+            f"{place.topic}[{place.partition}]: expected offset {committed.offset}, the log holds {low} to "
+            f"{high}; what lies between is missing from ClickHouse, going on at {low}"
+        )
+        place.offset = low
+        consumer.seek(place)
+
+    def _deliver(self, consumer: Consumer, messages: list[Message], stop: threading.Event) -> None:
+        block: Block | None = None
+        written: set[str] = set()
+        pause_s = FIRST_RETRY_S
+        self.counters.waiting = len(messages)
+        while True:
+            try:
+                if block is None:
+                    block = build_block(messages, self._settings.topics, self._decoder)
+                self._write(block, written)
+                break
+            except self._away as error:
+                self.counters.retries += 1
+                self._client = None
+                self._log.warning(
+                    f"{error}; a block of {len(messages)} records kept, retrying in {pause_s:g} s"
+                )
+                if stop.is_set() or not self._wait(consumer, pause_s, stop):
+                    return
+                pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+        self._commit(consumer, block)
+        self._count(block)
+
+    def _write(self, block: Block, written: set[str]) -> None:
+        if self._client is None:
+            self._client = self._client_factory()
+        writer = Writer(self._client, self._settings.database)
+        for table, rows in block.tables.items():
+            if table not in written:
+                writer.write(table, rows)
+                written.add(table)
+
+    def _wait(self, consumer: Consumer, pause_s: float, stop: threading.Event) -> bool:
+        """Stay a member of the group without fetching; False when told to stop."""
+        self._waiting = True
+        try:
+            consumer.pause(consumer.assignment())
+            ends_s = time.monotonic() + pause_s
+            while (left_s := ends_s - time.monotonic()) > 0 and not stop.is_set():
+                fetched = self._usable(consumer, consumer.consume(1, min(POLL_S, left_s)))
+                self.counters.read += len(fetched)
+                self._held += fetched
+        finally:
+            self._waiting = False
+            consumer.resume(consumer.assignment())
+        return not stop.is_set()
+
+    def _commit(self, consumer: Consumer, block: Block) -> None:
+        offsets = [TopicPartition(*place, offset) for place, offset in block.next_offsets.items()]
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            # Whoever owns the partitions now reads these records again, and their rows replace these.
+            self._log.warning(f"kafka: offsets not committed ({error.args[0].str()}); they are read again")
+
+    def _count(self, block: Block) -> None:
+        counters = self.counters
+        counters.waiting = 0
+        counters.blocks += 1
+        counters.written += block.records
+        counters.skipped += block.skipped
+        counters.unreadable += len(block.unreadable)
+        counters.rows.update(count_rows(block))
+        for line in block.unreadable:
+            self._log.warning(f"{line}; not written")
