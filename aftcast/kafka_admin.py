@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from aftcast.failure import Failure
 from aftcast.topic_plan import TopicPlan
 
-ANSWER_WITHIN_S = 8.0
+ANSWER_WITHIN_S = 5.0
 
 
 class KafkaAdmin:

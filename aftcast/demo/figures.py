@@ -12,7 +12,8 @@ WINDOW_S = 600
 WINDOWS_SHOWN = 8
 
 _WINDOWS = f"""
-SELECT model, model_version, window_start, predictions, failures, labelled, coverage, accuracy, mape, is_mature
+SELECT model, model_version, window_start, predictions, failures, labelled, coverage, accuracy, mape,
+       is_mature
 FROM model_quality(window_seconds = {WINDOW_S})
 WHERE segment = '' AND predictions > 0
 ORDER BY model, model_version, window_start

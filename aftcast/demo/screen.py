@@ -40,7 +40,7 @@ def _header(moment: Moment) -> Text:
     now = datetime.fromtimestamp(moment.event_time_ms / 1000, UTC)
     return Text.assemble(
         ("aftcast demo", "bold"),
-        f"  {moment.elapsed_s:5.0f} s  simulated time {now:%Y-%m-%d %H:%M}, {moment.speed:g} times the clock  "
+        f"  {moment.elapsed_s:5.0f} s  simulated time {now:%Y-%m-%d %H:%M} ({moment.speed:g} times faster)  "
         f"{moment.sent_per_s:,.0f} events/s in",
         ("  " + moment.story if moment.story else "", "yellow"),
     )
