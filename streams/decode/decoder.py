@@ -23,6 +23,7 @@ from streams.decode.times import MAX_AHEAD_MS, latest_ms
 from streams.decode.whole import Reading, merge, read_whole
 
 SHOWN = 200
+LONGEST_REASON = 400  # a key of a map may be as long as the value
 _NAMES = {name: frozenset(rule.name for rule in rules) for name, rules in RULES.items()}
 
 
@@ -210,7 +211,7 @@ class _Singles:
                     topic=raw.topic,
                     partition=raw.partition,
                     offset=int(raw.offsets[at]),
-                    reason=str(error),
+                    reason=_shortened(str(error), LONGEST_REASON),
                     field=error.field,
                     value=_shown(raw.values[at], record),
                     received_at_ms=int(raw.record_times_ms[at]),
@@ -246,7 +247,13 @@ def _shown(value: bytes | None, record: Mapping[str, Any] | None) -> str:
         text = _text(value)
     else:
         text = json.dumps(record, default=str, ensure_ascii=False)
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return _shortened(text, SHOWN)
+
+
+def _shortened(text: str, most: int) -> str:
+    # Halves of surrogate pairs could be written nowhere further down.
+    text = text[: most + 1].encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _text(value: bytes | None) -> str:

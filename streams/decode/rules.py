@@ -33,6 +33,15 @@ def wrong_type(path: str, expected: str, value: object) -> RejectedError:
 def text(path: str, value: Any) -> str:
     if type(value) is not str:
         raise wrong_type(path, "string", value)
+    return value if value.isascii() else writable(path, value)
+
+
+def writable(path: str, value: str) -> str:
+    """Return a text that UTF-8 can write; Python's own can hold halves of surrogate pairs."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise rejected("broken_utf8", path, f"character {error.start}: {error.reason}") from None
     return value
 
 
@@ -81,7 +90,9 @@ def scalar(path: str, value: Any) -> Any:
     elif kind is int:
         if value not in INT64:
             raise rejected("integer_out_of_range", path, f"{str(value)[:40]} does not fit into 64 bits")
-    elif kind is not str and kind is not bool and value is not None:
+    elif kind is str:
+        return text(path, value)
+    elif kind is not bool and value is not None:
         raise wrong_type(path, "null, boolean, long, double or string", value)
     return value
 
