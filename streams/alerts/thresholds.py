@@ -19,6 +19,7 @@ class Fired:
     start_ms: int
     end_ms: int
     verdict: Verdict = "beyond"
+    confirmed: bool = False  # whether it has been judged again by its mature figures
 
 
 class Threshold:
@@ -56,6 +57,11 @@ class Threshold:
         """The window, as start and end, whose revision would have to be told; None without one."""
         return None if self._fired is None else (self._fired.start_ms, self._fired.end_ms)
 
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether the window fired on labels that were not all there, and waits for its mature figures."""
+        return self.rule.on == "all" and self._fired is not None and not self._fired.confirmed
+
     def evaluate(
         self, end_ms: int, figures: Figures, timestamp_ms: int, *, withheld: bool
     ) -> list[AlertEvent]:
@@ -87,6 +93,7 @@ class Threshold:
         fired = self._fired
         if fired is None:
             return []
+        fired.confirmed = True
         verdict, value = judge(self.rule, figures)
         if verdict in ("unknown", fired.verdict):
             return []

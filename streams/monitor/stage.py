@@ -37,14 +37,20 @@ class Monitor:
     settings
         Horizons, rules, detectors.
     keep_all
-        Keep every pane of every segment, for a replay that shows all windows; otherwise panes are dropped
-        a day after they and the longest rule window have matured.
+        Keep every pane of every segment with its histograms, for a replay that shows all windows. Otherwise
+        panes are dropped a day after they and the longest rule window have matured, segments are those of
+        the rules, and quantiles are None in ``windows`` unless a rule is about one.
     """
 
     def __init__(self, settings: MonitorSettings, *, keep_all: bool = False) -> None:
         self._settings = settings
         self._keep_all = keep_all
-        self._store = PaneStore(None if keep_all else {rule.segment for rule in settings.rules})
+        self._store = PaneStore(
+            settings.pane_width_ms,
+            None if keep_all else {rule.segment for rule in settings.rules},
+            # Nine tenths of a row are histograms, and no detector reads them.
+            histograms=keep_all or any(rule.metric.endswith(("_ms", "_s")) for rule in settings.rules),
+        )
         self._frontier = Frontier(settings)
         self._maintenance = Maintenance()
         self._thresholds = Thresholds(settings)
@@ -129,6 +135,7 @@ class Monitor:
             before_ms = self._frontier.mature_until_ms(model) - longest_ms - KEPT_MS
             floors_ms.append(before_ms)
             self._thresholds.dropped(model, before_ms)
+            self._store.fold(model, before_ms + KEPT_MS)
             for _, version, segment in self._store.drop(model, before_ms):
                 if not segment:
                     self._versions.pop((model, version), None)

@@ -12,6 +12,34 @@ import pyarrow.compute as pc
 from schemas.panes import COUNTS, HISTOGRAMS, MAPS, SUMS, PaneSums, read_panes
 
 Key = tuple[str, str, str]  # model, model_version, segment
+BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
+
+
+class Source:
+    """A batch that rows are still in; it shrinks when most of them have been replaced by newer ones.
+
+    Without that, each pane would keep alive the whole message in which it came last.
+    """
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+        self._rows: list[Row] = []
+        self._live = 0
+
+    def row(self, revision: int, index: int) -> "Row":
+        row = Row(revision, index, self)
+        self._rows.append(row)
+        self._live += 1
+        return row
+
+    def release(self, row: "Row") -> None:
+        row.source = None
+        self._live -= 1
+        if 0 < self._live * 4 <= len(self._rows):
+            self._rows = [kept for kept in self._rows if kept.source is self]
+            self.batch = self.batch.take(pa.array([kept.index for kept in self._rows], pa.int64()))
+            for index, kept in enumerate(self._rows):
+                kept.index = index
 
 
 @dataclass(slots=True)
@@ -19,15 +47,14 @@ class Row:
     """One partition's row; read from Arrow when it is first needed, most are replaced before that."""
 
     revision: int
-    batch: pa.RecordBatch | None
     index: int
+    source: Source | None
     sums: PaneSums | None = None
 
     def read(self) -> PaneSums:
         if self.sums is None:
-            assert self.batch is not None  # noqa: S101
-            (self.sums,) = read_panes(self.batch.slice(self.index, 1))
-            self.batch = None
+            assert self.source is not None, "a row that was replaced is not read"  # noqa: S101
+            (self.sums,) = read_panes(self.source.batch.slice(self.index, 1))
         return self.sums
 
 
@@ -46,11 +73,14 @@ class Pane:
 class Series:
     """The panes of one model version and segment; ``starts`` are their start times, in order."""
 
+    width_ms: int
     panes: dict[int, Pane] = field(default_factory=dict)
     starts: list[int] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)  # since it was last asked
     first_ms: int = 0  # the earliest pane ever seen
     last_ms: int = 0  # the latest
+    folded_ms: int = 0
+    blocks: dict[int, PaneSums] = field(default_factory=dict)  # by number: merges of BLOCK_PANES panes
 
     def between(self, start_ms: int, end_ms: int) -> list[int]:
         """Return the starts of panes in ``[start_ms, end_ms)``, in order."""
@@ -58,19 +88,57 @@ class Series:
 
     def window(self, start_ms: int, end_ms: int) -> PaneSums:
         """Return what the panes in ``[start_ms, end_ms)`` add up to."""
-        return merge([self.panes[start].sums() for start in self.between(start_ms, end_ms)])
+        size_ms = BLOCK_PANES * self.width_ms
+        first, last = -(-start_ms // size_ms), end_ms // size_ms
+        if first >= last:
+            return merge(self._sums(start_ms, end_ms))
+        return merge(
+            [
+                *self._sums(start_ms, first * size_ms),
+                *(self._block(number, size_ms) for number in range(first, last)),
+                *self._sums(last * size_ms, end_ms),
+            ]
+        )
+
+    def _sums(self, start_ms: int, end_ms: int) -> list[PaneSums]:
+        return [self.panes[start].sums() for start in self.between(start_ms, end_ms)]
+
+    def _block(self, number: int, size_ms: int) -> PaneSums:
+        if number not in self.blocks:
+            self.blocks[number] = merge(self._sums(number * size_ms, (number + 1) * size_ms))
+        return self.blocks[number]
+
+    def touch(self, start_ms: int) -> None:
+        """Take note that a pane has changed."""
+        self.panes[start_ms].merged = None
+        self.blocks.pop(start_ms // (BLOCK_PANES * self.width_ms), None)
+        self.changed.add(start_ms)
+
+    def fold(self, before_ms: int) -> None:
+        """Keep panes that start before a time as Arrow rows only, a tenth of the size, until asked for."""
+        for start in self.between(self.folded_ms, before_ms):
+            pane = self.panes[start]
+            pane.merged = None
+            self.blocks.pop(start // (BLOCK_PANES * self.width_ms), None)
+            for row in pane.rows.values():
+                row.sums = None
+        self.folded_ms = max(self.folded_ms, before_ms)
 
     def drop(self, before_ms: int) -> None:
         keep_from = bisect_left(self.starts, before_ms)
         for start in self.starts[:keep_from]:
-            del self.panes[start]
+            for row in self.panes.pop(start).rows.values():
+                if row.source is not None:
+                    row.source.release(row)
+            self.blocks.pop(start // (BLOCK_PANES * self.width_ms), None)
         del self.starts[:keep_from]
 
 
 class PaneStore:
     """Keeps of every row the newest revision, so that rows may come twice, late and in any order."""
 
-    def __init__(self, segments: Iterable[str] | None) -> None:
+    def __init__(self, pane_width_ms: int, segments: Iterable[str] | None, *, histograms: bool) -> None:
+        self._width_ms, self._histograms = pane_width_ms, histograms
         self.series: dict[Key, Series] = {}
         self.floors_ms: dict[str, int] = {}  # per model: panes that start earlier are gone for good
         self._segments = None if segments is None else pa.array(sorted({"", *segments}), pa.string())
@@ -80,6 +148,7 @@ class PaneStore:
         if self._segments is not None:
             wanted = pc.is_in(rows.column("segment"), value_set=self._segments)
             rows = rows.filter(wanted)
+        source = Source(rows if self._histograms else _without_histograms(rows))
         starts = rows.column("pane_start").cast(pa.int64()).to_pylist()
         keys = zip(
             rows.column("model").to_pylist(),
@@ -91,24 +160,33 @@ class PaneStore:
         for i, (key, start, partition, revision) in enumerate(
             zip(keys, starts, partitions, revisions, strict=True)
         ):
-            self._keep(key, start, partition, Row(revision, rows, i))
+            self._keep(key, start, partition, source, revision, i)
 
-    def _keep(self, key: Key, start: int, partition: int, row: Row) -> None:
+    def _keep(self, key: Key, start: int, partition: int, source: Source, revision: int, index: int) -> None:
         if start < self.floors_ms.get(key[0], start):
             return
         series = self.series.get(key)
         if series is None:
-            series = self.series[key] = Series(first_ms=start, last_ms=start)
+            series = self.series[key] = Series(self._width_ms, first_ms=start, last_ms=start)
         pane = series.panes.get(start)
         if pane is None:
             pane = series.panes[start] = Pane()
             insort(series.starts, start)
             series.first_ms, series.last_ms = min(series.first_ms, start), max(series.last_ms, start)
         known = pane.rows.get(partition)
-        if known is None or row.revision > known.revision:
-            pane.rows[partition] = row
-            pane.merged = None
-            series.changed.add(start)
+        if known is not None:
+            if revision <= known.revision:
+                return
+            if known.source is not None:
+                known.source.release(known)
+        pane.rows[partition] = source.row(revision, index)
+        series.touch(start)
+
+    def fold(self, model: str, before_ms: int) -> None:
+        """Fold a model's panes that start before a time."""
+        for key, series in self.series.items():
+            if key[0] == model:
+                series.fold(before_ms)
 
     def drop(self, model: str, before_ms: int) -> list[Key]:
         """Drop a model's panes that start before a time; return the series of which nothing is left."""
@@ -125,6 +203,14 @@ class PaneStore:
         """Walk through the model versions over all traffic, in sorted order."""
         for model, version, segment in sorted(key for key in self.series if not key[2]):
             yield model, version, self.series[model, version, segment]
+
+
+def _without_histograms(rows: pa.RecordBatch) -> pa.RecordBatch:
+    empty = pa.array([[]] * rows.num_rows, pa.list_(pa.int64()))
+    for name in HISTOGRAMS:
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), empty)
+    return rows
 
 
 def merge(parts: list[PaneSums]) -> PaneSums:

@@ -110,9 +110,9 @@ class Thresholds:
             lambda start_ms, end_ms: maintenance.covers(model, version, start_ms, end_ms),
         )
         window = watch.revisable
-        if window is not None and window[1] <= mature_ms and window != (first_ms - rule.window_ms, first_ms):
+        if window is not None and window[1] <= mature_ms:
             start_ms, end_ms = window
-            if any(start_ms <= start < end_ms for start in series.changed) or rule.on == "all":
+            if any(start_ms <= start < end_ms for start in series.changed) or watch.unconfirmed:
                 events += watch.revise(figures(start_ms, end_ms), max(now_ms, end_ms + horizon_ms))
         return events
 
@@ -127,12 +127,14 @@ def newest_window_end(
     """
     if rule.metric in WITHOUT_LABELS:
         return closed_ms
-    end_ms = min(closed_ms, series.last_ms + width_ms)
-    starts = series.between(min(mature_ms, end_ms) - rule.window_ms, end_ms)
-    labelled = sum(series.panes[s].sums().counts["labelled"] for s in starts if s >= end_ms - rule.window_ms)
-    counts = {s: series.panes[s].sums().counts["labelled"] for s in starts}
-    newest_ms = end_ms
-    while end_ms > mature_ms and labelled < rule.min_labelled:
+
+    def labelled(start_ms: int) -> int:
+        pane = series.panes.get(start_ms)
+        return 0 if pane is None else pane.sums().counts["labelled"]
+
+    newest_ms = end_ms = min(closed_ms, series.last_ms + width_ms)
+    n = sum(labelled(start) for start in series.between(end_ms - rule.window_ms, end_ms))
+    while n < rule.min_labelled and end_ms > mature_ms:
         end_ms -= width_ms
-        labelled += counts.get(end_ms - rule.window_ms, 0) - counts.get(end_ms, 0)
-    return end_ms if labelled >= rule.min_labelled else newest_ms
+        n += labelled(end_ms - rule.window_ms) - labelled(end_ms)
+    return end_ms if n >= rule.min_labelled else newest_ms
