@@ -44,10 +44,34 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 
+FILE_LISTS = ("--inference", "--labels", "--lifecycle")
+
+
+def spread_files(arguments: list[str]) -> list[str]:
+    """Return the arguments with an option before each file of a list.
+
+    Examples
+    --------
+    >>> spread_files(["replay", "--inference", "a", "b", "--out", "c"])
+    ['replay', '--inference', 'a', '--inference', 'b', '--out', 'c']
+    """
+    if arguments[:1] != ["replay"]:
+        return arguments
+    spread: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            option = argument if argument in FILE_LISTS else ""
+        elif option and spread[-1] != option:
+            spread.append(option)
+        spread.append(argument)
+    return spread
+
+
 def main() -> None:
     """Run the command line; exit code 0 only if the command did what it was asked to."""
     try:
-        app()
+        app(spread_files(sys.argv[1:]))
     except Failure as failure:
         for line in str(failure).splitlines():
             remark(line, style="red")

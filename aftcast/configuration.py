@@ -62,6 +62,9 @@ class Section(BaseModel):
 class Kafka(Section):
     bootstrap_servers: Text = Field("localhost:9092", description="addresses of brokers, comma-separated")
     group: Text = Field("aftcast", description="name of the consumer groups; the raw role appends `-raw`")
+    instance: str = Field(
+        "", description="static member id of this worker, for rolling restarts; empty: none"
+    )
     security_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] | None = Field(
         None, description="as librdkafka names it"
     )
@@ -79,7 +82,7 @@ class Kafka(Section):
         """Return what a librdkafka client needs to connect; holds passwords in the clear."""
         options: dict[str, str] = {}
         for name, value in self:
-            if name == "group" or value is None:
+            if name in ("group", "instance") or value is None:
                 continue
             plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             options[name.replace("_", ".")] = plain

@@ -1,4 +1,4 @@
-"""The demo without a terminal: one line for each thing that happens, and a line of figures every few seconds."""
+"""The demo without a terminal: a line for each thing that happens, and figures every few seconds."""
 
 from aftcast.demo.figures import Figures, ModelView
 from aftcast.demo.screen import Moment, alert_line, drift_line
