@@ -127,15 +127,22 @@ class RawWriter:
                 self._client = None
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        positions = consumer.committed(partitions, COMMITTED_WITHIN_S)
-        for position in positions:
-            if position.error is not None:
-                raise KafkaException(position.error)
-            if position.offset < 0:  # never committed
-                position.offset = OFFSET_BEGINNING
+        self._assign(consumer, partitions)
+
+    def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
+        unknown = [position for position in positions if position.offset < 0]
+        if unknown:
+            committed = {}
+            for found in consumer.committed(unknown, COMMITTED_WITHIN_S):
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                committed[found.topic, found.partition] = found.offset
+            for position in unknown:
+                offset = committed[position.topic, position.partition]
+                position.offset = offset if offset >= 0 else OFFSET_BEGINNING
         consumer.assign(positions)
         if self._waiting:
-            consumer.pause(partitions)
+            consumer.pause(positions)
 
     def _gather(self, consumer: Consumer, stop: threading.Event) -> list[Message]:
         settings = self._settings
@@ -177,8 +184,12 @@ class RawWriter:
             f"{place.topic}[{place.partition}]: expected offset {committed.offset}, the log holds {low} to "
             f"{high}; what lies between is missing from ClickHouse, going on at {low}"
         )
-        place.offset = low
-        consumer.seek(place)
+        # Not a seek: librdkafka has stopped this partition, and ignores one.
+        positions = consumer.position(consumer.assignment())
+        for position in positions:
+            if (position.topic, position.partition) == (place.topic, place.partition):
+                position.offset = low
+        self._assign(consumer, positions)
 
     def _deliver(self, consumer: Consumer, messages: list[Message], stop: threading.Event) -> None:
         block: Block | None = None
@@ -230,10 +241,15 @@ class RawWriter:
     def _commit(self, consumer: Consumer, block: Block) -> None:
         offsets = [TopicPartition(*place, offset) for place, offset in block.next_offsets.items()]
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            results = consumer.commit(offsets=offsets, asynchronous=False)
+            refusals = {result.error.str() for result in results if result.error is not None}
         except KafkaException as error:
+            refusals = {error.args[0].str()}
+        if refusals:
             # Whoever owns the partitions now reads these records again, and their rows replace these.
-            self._log.warning(f"kafka: offsets not committed ({error.args[0].str()}); they are read again")
+            self._log.warning(
+                f"kafka: offsets not committed ({', '.join(sorted(refusals))}); they are read again"
+            )
 
     def _count(self, block: Block) -> None:
         counters = self.counters
