@@ -5,6 +5,7 @@ Pure: no clock, no I/O. The same code runs behind Faust, behind ``aftcast replay
 
 import secrets
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from streams.panes.store import PaneStore
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
+ROWS_AT_ONCE = 4_096  # of panes read out
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
 
 
@@ -164,6 +166,40 @@ class PartitionStage:
         self._panes.mark_read(rows)
         self._last_rows = []
         return pa.concat_batches(batches) if len(batches) > 1 else batches[0]
+
+    def models(self) -> list[str]:
+        """Return the models met so far, sorted."""
+        return sorted({model for model, _ in self._coder.vocabulary.stream_names})
+
+    def panes_of(
+        self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in memory, changed or not, sorted by their keys, some thousands at a time.
+
+        Parameters
+        ----------
+        model
+            Only this one.
+        start_ms, end_ms
+            Only panes that start in ``[start_ms, end_ms)``.
+        """
+        rows = self._panes.rows()
+        stream, pane, segment = self._panes.keys_of(rows)
+        names = self._coder.vocabulary.stream_names
+        chosen = np.ones(len(rows), bool)
+        if model is not None:
+            chosen &= np.array([name == model for name, _ in names], bool)[stream]
+        if start_ms is not None:
+            chosen &= pane * self._width_ms >= start_ms
+        if end_ms is not None:
+            chosen &= pane * self._width_ms < end_ms
+        rows = rows[chosen]
+        stream_rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))
+        texts = self._coder.vocabulary.segments.names.texts
+        segment_rank = np.argsort(sorted(range(len(texts)), key=texts.__getitem__))
+        order = np.lexsort((pane[chosen], segment_rank[segment[chosen]], stream_rank[stream[chosen]]))
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            yield self._rows.batch(rows[order[begin : begin + ROWS_AT_ONCE]], self.revision)
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""

@@ -92,7 +92,8 @@ def _numbers(child: pa.Array, dtype: type) -> np.ndarray:  # type: ignore[type-a
 
 def kinds_of(column: pa.Array) -> ByteArray:
     """Return the type code of each row of a SCALAR column, shape ``(n,)``."""
-    return np.asarray(column.type_codes.view(pa.uint8()))
+    # Not ``column.type_codes``: of a slice those are the codes from the beginning on.
+    return np.frombuffer(column.buffers()[1], np.uint8, len(column), column.offset)
 
 
 def filled(column: pa.Array) -> FloatArray:

@@ -12,6 +12,7 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 import pyruhvro
+
 import schemas
 from schemas.panes import COUNTS, DELAY_FLOOR_MS, HISTOGRAMS, LATENCY_FLOOR_MS, MAPS, SUMS, duration_bin
 from schemas.records import DecodedBatch
@@ -66,6 +67,8 @@ class _Larger:
 
     def __init__(self, value):
         self.value = value
+
+    __hash__ = None
 
     def __eq__(self, other):
         return not self < other and not other < self

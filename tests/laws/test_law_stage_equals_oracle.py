@@ -4,8 +4,9 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schemas.settings import JoinSettings, MonitorSettings
 from stage_oracle import Oracle, decoded, rows_of
+
+from schemas.settings import JoinSettings, MonitorSettings
 from streams.partition import PartitionStage
 
 WIDTH_MS = 1_000
