@@ -14,6 +14,8 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from schemas.contracts import BY_FINGERPRINT, Contract, Json, without_logical_types
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import RegisteredSchema
+from streams.decode.rules import check
+from streams.decode.times import LATEST_MS
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,12 @@ class Writer:
 
         Bytes after the record are ignored, as by every Avro reader.
         """
-        # The compiled reader overflows the C stack on deep recursive data; the one in Python raises.
-        read = fastavro._read_py.schemaless_reader if self.recursive else fastavro.schemaless_reader
         try:
-            record: Any = read(io.BytesIO(payload), self.parsed, self.reader)
+            return self._record(payload, self.reader)
         except RecursionError:
             raise RejectedError("too_deep", "", "recursive Avro data, nested too deep") from None
         except SchemaResolutionError as error:
-            raise RejectedError("wrong_type", "", f"the writer's type does not resolve: {error}") from None
+            raise self._mismatch(payload, str(error)) from None
         except UnicodeDecodeError as error:
             field = self._broken_field(payload)
             raise RejectedError("broken_utf8", field, f"$.{field}: {error.reason}") from None
@@ -51,7 +51,23 @@ class Writer:
             field = self._broken_field(payload)
             detail = "the data ends too early" if isinstance(error, EOFError) else "the data is corrupt"
             raise RejectedError("malformed_avro", field, f"$.{field}: {detail}") from None
+
+    def _record(self, payload: bytes, reader: Json) -> dict[str, Any]:
+        # The compiled reader overflows the C stack on deep recursive data; the one in Python raises.
+        read = fastavro._read_py.schemaless_reader if self.recursive else fastavro.schemaless_reader
+        record: Any = read(io.BytesIO(payload), self.parsed, reader)
         return dict(record)
+
+    def _mismatch(self, payload: bytes, detail: str) -> RejectedError:
+        """Name the field whose type does not resolve, by the rules over what the writer meant."""
+        try:
+            check(self.contract.name, self._record(payload, None), LATEST_MS)
+        except RejectedError as refusal:
+            if refusal.code == "wrong_type":
+                return refusal
+        except Exception:
+            return RejectedError("malformed_avro", "", "the data is corrupt")
+        return RejectedError("wrong_type", "", f"the writer's type does not resolve into ours: {detail}")
 
     def _broken_field(self, payload: bytes) -> str:
         if not self.own or self.parsed is None:
