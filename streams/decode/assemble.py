@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.columns import BOOLEAN, DOUBLE, LONG, NULL, SCALAR, STRING
+from schemas.columns import BOOLEAN, COORDINATES, DOUBLE, LONG, NULL, SCALAR, STRING
 from schemas.records import IntArray
 
 _CODES = {type(None): NULL, bool: BOOLEAN, int: LONG, float: DOUBLE, str: STRING}
@@ -19,13 +19,11 @@ def assemble(fields: pa.Schema, records: Sequence[Mapping[str, Any]]) -> pa.Reco
     return pa.RecordBatch.from_arrays(columns, schema=fields)
 
 
-def with_coordinates(
-    schema: pa.Schema, columns: Sequence[pa.Array], offsets: IntArray, times: IntArray
-) -> pa.RecordBatch:
-    """Return the columns with where each record stood behind them, as ``schema`` ends."""
-    return pa.RecordBatch.from_arrays(
-        [*columns, pa.array(offsets, pa.int64()), pa.array(times, pa.int64())], schema=schema
-    )
+def with_coordinates(columns: pa.RecordBatch, offsets: IntArray, times: IntArray) -> pa.RecordBatch:
+    """Return the columns with where each record stood behind them."""
+    for field, numbers in zip(COORDINATES, (offsets, times), strict=True):
+        columns = columns.append_column(field, pa.array(numbers, field.type))
+    return columns
 
 
 def _column(kind: pa.DataType, values: list[Any]) -> pa.Array:

@@ -180,7 +180,7 @@ class Decoder:
         offsets, times = raw.offsets, raw.record_times_ms
         if len(positions) < len(raw):
             offsets, times = offsets[positions], times[positions]
-        batch = with_coordinates(event.columns, columns.columns, offsets, times)
+        batch = with_coordinates(columns, offsets, times)
         return DecodedBatch(batch, tuple(singles.dead_letters), dict(singles.unknown_fields))
 
 

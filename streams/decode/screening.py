@@ -8,14 +8,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import DOUBLE, LABEL_FIELDS, NULL, STRING
+from schemas.columns import DOUBLE, INFERENCE_FIELDS, LABEL_FIELDS, NULL, STRING
 from schemas.records import IntArray
 from streams.decode.kernels import mark_repeated_keys
 from streams.decode.rules import MAX_FEATURES
 from streams.decode.times import EARLIEST_MS, LATEST_MS
 
 BoolArray = npt.NDArray[np.bool_]
-_HIGH_BITS = np.uint64(0x8080808080808080)
+_INFERENCE_TEXTS = tuple(field.name for field in INFERENCE_FIELDS if field.type == pa.string())
+_LABEL_TEXTS = tuple(field.name for field in LABEL_FIELDS if field.type == pa.string())
 
 
 def screen(columns: pa.RecordBatch, record_times_ms: IntArray, max_ahead_ms: int) -> BoolArray | None:
@@ -32,34 +33,31 @@ def screen(columns: pa.RecordBatch, record_times_ms: IntArray, max_ahead_ms: int
     latest = np.where(record_times_ms < 0, LATEST_MS, np.minimum(record_times_ms + max_ahead_ms, LATEST_MS))
     times = _integers(columns.column("timestamp"))
     marks |= (times < EARLIEST_MS) | (times > latest)
-    texts: list[pa.Array] = [column for column in columns.columns if pa.types.is_string(column.type)]
-    if LABEL_FIELDS.names == columns.schema.names:
-        _screen_label(columns, marks, texts)
-    else:
-        _screen_inference(columns, marks, texts)
-    if any(_beyond_ascii(text) for text in texts):
+    screen_fields = _screen_label if columns.num_columns == len(LABEL_FIELDS) else _screen_inference
+    if not all(map(_is_ascii, screen_fields(columns, marks))):
         columns.validate(full=True)
     return marks if marks.any() else None
 
 
-def _screen_label(columns: pa.RecordBatch, marks: BoolArray, texts: list[pa.Array]) -> None:
+def _screen_label(columns: pa.RecordBatch, marks: BoolArray) -> list[pa.Array]:
+    """Mark suspects; return all texts of the batch."""
     _mark_empty(columns.column("prediction_id"), marks)
     label = columns.column("label")
     _mark_not_finite(_doubles(label.field(DOUBLE)), marks)
-    texts.append(label.field(STRING))
     share = columns.column("sampling_probability")
     values = _doubles(share)
     if values.size and share.null_count < len(share) and not (values.min() > 0 and values.max() <= 1):
         marks |= ~((values > 0) & (values <= 1)) & _present(share)
     _mark_not_finite(_doubles(columns.column("value")), marks)
+    return [label.field(STRING), *(columns.column(name) for name in _LABEL_TEXTS)]
 
 
-def _screen_inference(columns: pa.RecordBatch, marks: BoolArray, texts: list[pa.Array]) -> None:
+def _screen_inference(columns: pa.RecordBatch, marks: BoolArray) -> list[pa.Array]:
+    """Mark suspects; return all texts of the batch."""
     for name in ("prediction_id", "model"):
         _mark_empty(columns.column(name), marks)
     prediction = columns.column("prediction")
     _mark_not_finite(_doubles(prediction.field(DOUBLE)), marks)
-    texts.append(prediction.field(STRING))
     missing = _codes(prediction) == NULL
     if missing.any():
         marks |= missing & pc.equal(columns.column("status"), "ok").to_numpy(zero_copy_only=False)
@@ -75,13 +73,13 @@ def _screen_inference(columns: pa.RecordBatch, marks: BoolArray, texts: list[pa.
     if not finite.all():
         _mark_rows_of(features, ~finite, marks)
     marks |= np.diff(_bounds(features)) > MAX_FEATURES
-    texts.append(features.items.field(STRING))
-    texts.append(segments.items)
+    texts = [prediction.field(STRING), features.items.field(STRING), segments.items]
     for column in (scores, features, segments):
         keys = column.keys
         texts.append(keys)
         if len(keys):
             mark_repeated_keys(_bounds(column), _bounds(keys), _bytes(keys), marks)
+    return texts + [columns.column(name) for name in _INFERENCE_TEXTS]
 
 
 def _doubles(array: pa.Array) -> npt.NDArray[np.float64]:
@@ -126,9 +124,7 @@ def _mark_rows_of(maps: pa.Array, entries: BoolArray, marks: BoolArray) -> None:
     marks[rows] = True
 
 
-def _beyond_ascii(texts: pa.Array) -> bool:
-    data = _bytes(texts)
-    whole = data.size & ~7
-    return bool(np.bitwise_or.reduce(data[:whole].view(np.uint64)) & _HIGH_BITS) or bool(
-        (data[whole:] & 0x80).any()
-    )
+def _is_ascii(texts: pa.Array) -> bool:
+    data = texts.buffers()[2]
+    # Copying is quicker than any way of looking at the buffer in place.
+    return data is None or bool(data.to_pybytes().isascii())

@@ -65,9 +65,8 @@ def read_whole(
 
 def _read(event: ColumnarEvent, schema: str, values: Sequence[bytes]) -> pa.RecordBatch:
     columns = pyruhvro.deserialize_array(values if isinstance(values, list) else list(values), schema)
-    names = event.fields.names
-    frame = columns.num_columns - len(names)
-    return pa.RecordBatch.from_arrays(columns.columns[frame:], schema=event.fields)
+    frame = columns.num_columns - len(event.fields)
+    return columns.select(range(frame, columns.num_columns)) if frame else columns
 
 
 def merge(
