@@ -42,49 +42,47 @@ def csv_records(path: Path, opened: Callable[[Path], IO[bytes]]) -> Iterator[dic
     ``prediction``, ``label`` and each feature are numbers when every value of the column is one (and, for
     ``prediction`` and ``label``, there is no ``score.*`` column); ids, versions and segments are text.
     """
-    with opened(path) as file:
-        header, rows = _rows(path, file)
-        types = _column_types(header, rows)
-    with opened(path) as file:
-        _, rows = _rows(path, file)
-        for number, row in enumerate(rows, 1):
-            if isinstance(row, str) or len(row) != len(header):
-                broken = row if isinstance(row, str) else f"expected {len(header)} cells, got {len(row)}"
-                yield DeadLetter(
-                    topic=str(path),
-                    partition=0,
-                    offset=number,
-                    reason=f"{'broken_utf8' if isinstance(row, str) else 'wrong_type'}: {broken}",
-                    field="",
-                    value="" if isinstance(row, str) else ",".join(row)[:200],
-                    received_at_ms=-1,
-                )
-                continue
-            cells = zip(header, row, types, strict=True)
-            yield nested({name: None if cell == "" else kind(cell) for name, cell, kind in cells})
+    with (
+        opened(path) as file,
+        io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
+        header, rows = _rows(path, text)
+    types = _column_types(header, rows)
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, str) or len(row) != len(header):
+            broken = row if isinstance(row, str) else f"expected {len(header)} cells, got {len(row)}"
+            yield DeadLetter(
+                topic=str(path),
+                partition=0,
+                offset=number,
+                reason=f"{'broken_utf8' if isinstance(row, str) else 'wrong_type'}: {broken}",
+                field="",
+                value="" if isinstance(row, str) else ",".join(row)[:200],
+                received_at_ms=-1,
+            )
+            continue
+        cells = zip(header, row, types, strict=True)
+        yield nested({name: None if cell == "" else kind(cell) for name, cell, kind in cells})
 
 
-def _rows(path: Path, file: IO[bytes]) -> tuple[list[str], Iterator[list[str] | str]]:
-    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+def _rows(path: Path, text: IO[str]) -> tuple[list[str], list[list[str] | str]]:
+    """Read a whole table: its header, and each row as cells, or as what is wrong with its text."""
     reader = csv.reader(text)
     header = next(reader, None)
     if header is None:
         raise Failure(f"{path}: an empty file; expected a header line")
     if len(set(header)) != len(header):
         raise Failure(f"{path}:1: a column is named twice: {', '.join(header)}")
-
-    def rows() -> Iterator[list[str] | str]:
-        for row in reader:
-            if not row:
-                continue  # a blank line is no record
+    rows: list[list[str] | str] = []
+    for row in reader:
+        if row:  # a blank line is no record
             joined = "".join(row)
             broken = not joined.isascii() and any("\ud800" <= c <= "\udfff" for c in joined)
-            yield "text that is not valid UTF-8" if broken else row
+            rows.append("text that is not valid UTF-8" if broken else row)
+    return header, rows
 
-    return header, rows()
 
-
-def _column_types(header: list[str], rows: Iterator[list[str] | str]) -> list[Callable[[str], Any]]:
+def _column_types(header: list[str], rows: list[list[str] | str]) -> list[Callable[[str], Any]]:
     scored = any(name.startswith("score.") for name in header)
     by_value = [
         name.startswith("feature.") or (name in ("prediction", "label") and not scored) for name in header

@@ -9,7 +9,7 @@ from sklearn import metrics
 START_MS = 1_767_225_600_000  # 2026-01-01
 
 
-def make_events(seed=0, n=3_000, hours=4):
+def make_events(seed=0, n=1_000, hours=2):
     """Return (inference events, label events) as lists of dicts, in no order."""
     rng = np.random.default_rng(seed)
     predictions, labels = [], []
