@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
-from math import fsum, sqrt
+from math import fsum
 
 from schemas.findings import AlertEvent, DriftEvent, Scalar
 from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
@@ -10,16 +10,20 @@ from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
 BACK_PANES = 60  # an hour of panes of a minute, over which the error is held against both levels
 BACK_PAIRS = 100
 BASELINE_PANES = 1440  # a day: after so many panes without another change the new level is the normal one
-SIGMAS = 3.0
+BACK_SHARE = 0.25  # of the change
+KNOWN_TO = 12.0  # parts of the change: three standard errors are the quarter above
 
 
 class DriftAlert:
     """The alerts over one signal of one model version: worse is a page, better is for information.
 
-    Resolved for one of three reasons, named in the evidence. ``recovered``: over the newest hour of mature
-    panes after the change (and at least 100 pairs) the error is nearer to the level before than to the one
-    after, and away from the one after by three standard errors. ``reversed``: the detectors found a change
-    that leads back more than half of the way. ``new baseline``: a day of panes without another change.
+    Resolved for one of three reasons, named in the evidence. ``recovered``: over the newest mature panes
+    after the change, an hour of them or as many as it takes to know the error to a twelfth of the change, it
+    is back within a quarter of the change. ``reversed``: the detectors found a change that leads back more
+    than half of the way. ``new baseline``: a day of panes without another change.
+
+    A change looks larger than it is at the moment when it is found (up to twice, in simulations, and that is
+    why it was found then). Of a change half as large, the quarter is a half, three standard errors away.
     """
 
     def __init__(
@@ -69,14 +73,15 @@ class DriftAlert:
         if drift is None or start_ms < drift.change_end_ms:
             return []
         self._newest.append((start_ms, end_ms, total, squares, n))
-        while (
-            self._newest[0][1] <= end_ms - self._back_ms
-            and sum(part[4] for part in self._newest) - self._newest[0][4] >= BACK_PAIRS
-        ):
+        mean, variance, pairs = self._level()
+        change = abs(drift.after - drift.before)
+        enough = max(BACK_PAIRS, variance * (KNOWN_TO / change) ** 2)
+        while self._newest[0][1] <= end_ms - self._back_ms and pairs - self._newest[0][4] >= enough:
             self._newest.popleft()
-        pairs = sum(part[4] for part in self._newest)
-        mean = fsum(part[2] for part in self._newest) / pairs
-        if self._is_back(drift, mean, pairs):
+            mean, variance, pairs = self._level()
+        known = pairs >= enough and end_ms - self._newest[0][0] >= self._back_ms
+        away = (mean - drift.before) * (1.0 if drift.after > drift.before else -1.0)
+        if known and away <= change * BACK_SHARE:
             reason = "recovered"
         elif end_ms - drift.change_end_ms >= self._baseline_ms:
             reason = "new baseline"
@@ -108,13 +113,10 @@ class DriftAlert:
             Occasion(drift.change_start_ms, now_ms, now_ms, text, None, {"resolution": "no traffic"})
         )
 
-    def _is_back(self, drift: DriftEvent, mean: float, pairs: int) -> bool:
-        first_ms, last_ms = self._newest[0][0], self._newest[-1][1]
-        if last_ms - first_ms < self._back_ms or pairs < BACK_PAIRS:
-            return False
-        variance = max(0.0, fsum(part[3] for part in self._newest) / pairs - mean * mean)
-        away = abs(drift.after - mean) > SIGMAS * sqrt(variance / pairs)
-        return away and abs(mean - drift.before) < abs(mean - drift.after)
+    def _level(self) -> tuple[float, float, int]:
+        pairs = sum(part[4] for part in self._newest)
+        mean = fsum(part[2] for part in self._newest) / pairs
+        return mean, max(0.0, fsum(part[3] for part in self._newest) / pairs - mean * mean), pairs
 
     def _occasion(self, drift: DriftEvent, more: dict[str, Scalar]) -> Occasion:
         verb = "rose" if drift.after > drift.before else "fell"
