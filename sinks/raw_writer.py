@@ -32,7 +32,8 @@ class RawWriterSettings:
     """What the raw role goes by.
 
     ``kafka`` holds librdkafka's connection properties. A block ends with ``block_rows`` records,
-    ``block_bytes`` bytes of values, or ``block_age_s`` after its first record, whichever comes first.
+    ``block_bytes`` bytes of values, or ``block_age_s`` after the block before it, whichever comes first: a
+    record after a silence does not wait.
     """
 
     kafka: Mapping[str, str]
@@ -46,20 +47,24 @@ class RawWriterSettings:
 
 @dataclass(slots=True)
 class RawCounters:
-    """Running totals since the start; read them from any thread.
+    """Running totals since the start, which any thread may read.
 
-    Every record read is in ``written`` (its block is in ClickHouse) or in ``waiting``.
+    Every record read is either ``written``, so that its rows are in ClickHouse, or ``waiting``. ``skipped``
+    and ``unreadable`` count records, ``rows`` the rows per table, ``gaps`` the holes found in the log.
     """
 
     read: int = 0
     written: int = 0
-    waiting: int = 0
     blocks: int = 0
     retries: int = 0
     skipped: int = 0
     unreadable: int = 0
     gaps: int = 0
     rows: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def waiting(self) -> int:
+        return self.read - self.written
 
 
 class RawWriter:
@@ -90,6 +95,7 @@ class RawWriter:
         self._away: tuple[type[Exception], ...] = (UnreachableError, *wait_for)
         self._held: list[Message] = []
         self._waiting = False
+        self._last_block_s = float("-inf")
         self._log = structlog.get_logger("aftcast.raw")
 
     def run(self, stop: threading.Event) -> None:
@@ -148,17 +154,16 @@ class RawWriter:
         settings = self._settings
         messages, self._held = self._held, []
         size = sum(len(message.value() or b"") for message in messages)
-        ends_s = time.monotonic() + settings.block_age_s
         while not stop.is_set() and len(messages) < settings.block_rows and size < settings.block_bytes:
-            left_s = min(POLL_S, ends_s - time.monotonic())
-            if left_s <= 0:
+            left_s = self._last_block_s + settings.block_age_s - time.monotonic()
+            if messages and left_s <= 0:
                 break
-            fetched = self._usable(consumer, consumer.consume(settings.block_rows - len(messages), left_s))
-            if not messages and fetched:
-                ends_s = time.monotonic() + settings.block_age_s
+            wait_s = min(POLL_S, left_s) if messages else POLL_S
+            fetched = self._usable(consumer, consumer.consume(settings.block_rows - len(messages), wait_s))
             size += sum(len(message.value() or b"") for message in fetched)
             messages += fetched
             self.counters.read += len(fetched)
+        self._last_block_s = time.monotonic()
         return messages
 
     def _usable(self, consumer: Consumer, fetched: Sequence[Any]) -> list[Message]:
@@ -195,7 +200,6 @@ class RawWriter:
         block: Block | None = None
         written: set[str] = set()
         pause_s = FIRST_RETRY_S
-        self.counters.waiting = len(messages)
         while True:
             try:
                 if block is None:
@@ -253,7 +257,6 @@ class RawWriter:
 
     def _count(self, block: Block) -> None:
         counters = self.counters
-        counters.waiting = 0
         counters.blocks += 1
         counters.written += block.records
         counters.skipped += block.skipped

@@ -250,7 +250,8 @@ def test_clickhouse_killed_and_started_again_neither_loses_nor_doubles_a_row(
     writer = RawWriter(settings, lambda: connect(url), Decoder())
     with running(writer):
         wait_until(lambda: writer.counters.retries > 0)
-        assert (writer.counters.written, writer.counters.waiting) == (0, 500)
+        assert writer.counters.written == 0
+        assert 500 <= writer.counters.waiting < 1_000  # one block, and not the next
         with served(tmp_path, port):
             wait_until(lambda: writer.counters.written >= 1_000)
         retries = writer.counters.retries
