@@ -97,15 +97,40 @@ def scalar(path: str, value: Any) -> Any:
     return value
 
 
-def map_of(read: Reader, most: int | None = None) -> Reader:
+def map_of(read: Reader, quick: Callable[[Any], bool], most: int | None = None) -> Reader:
+    """Return the reader of a map of which ``read`` reads the values.
+
+    ``quick`` tells at little cost that a value is surely right as it stands: most maps need no more, and
+    the path of an entry is worth spelling out only for one that is wrong.
+    """
+
     def read_map(path: str, value: Any) -> dict[str, Any]:
         if type(value) is not dict:
             raise wrong_type(path, "object", value)
         if most is not None and len(value) > most:
             raise rejected("too_many_features", path, f"at most {most} are allowed, got {len(value)}")
+        if all(map(_plain_text, value)) and all(map(quick, value.values())):
+            return value
         return {text(f"{path} key", k): read(f"{path}.{k}", v) for k, v in value.items()}
 
     return read_map
+
+
+def _plain_text(value: Any) -> bool:
+    return type(value) is str and value.isascii()
+
+
+def _plain_score(value: Any) -> bool:
+    return type(value) is float and 0 <= value <= 1
+
+
+def _plain_scalar(value: Any) -> bool:
+    kind = type(value)
+    if kind is float:
+        return bool(isfinite(value))
+    if kind is int:
+        return -(2**63) <= value < 2**63
+    return _plain_text(value) or kind is bool or value is None
 
 
 # Where a field has a rule beyond its type.
@@ -114,8 +139,8 @@ _SPECIAL: Mapping[str, Reader] = {
     "InferenceEvent.model": filled_text,
     "InferenceEvent.latency_ms": amount,
     "InferenceEvent.cost": amount,
-    "InferenceEvent.scores": map_of(score),
-    "InferenceEvent.features": map_of(scalar, MAX_FEATURES),
+    "InferenceEvent.scores": map_of(score, _plain_score),
+    "InferenceEvent.features": map_of(scalar, _plain_scalar, MAX_FEATURES),
     "LabelEvent.prediction_id": filled_text,
     "LabelEvent.sampling_probability": sampling_probability,
     "LifecycleEvent.model": filled_text,
@@ -136,7 +161,7 @@ def _reader(contract: Contract, name: str, declared: Json) -> Reader:
         case {"logicalType": "timestamp-millis"}:
             return read_time
         case {"type": "map", "values": "string"}:
-            return map_of(text)
+            return map_of(text, _plain_text)
     raise NotImplementedError(f"{contract.name}.{name}: no rule for the type {declared}")
 
 
