@@ -11,8 +11,11 @@ def demo(
     duration: Annotated[int, Duration("How long it runs.  [default: 2m]")] = 120_000,
     rate: Annotated[float, typer.Option(min=20, max=50_000, help="Events per second of the clock.")] = 2000.0,
     speed: Annotated[
-        float, typer.Option(min=1, max=3600, help="Event time per second of the clock.")
-    ] = 300.0,
+        float | None,
+        typer.Option(
+            min=1, max=3600, help="Event time per second of the clock.  [default: ten hours in all]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of ClickHouse's HTTP interface; 0: any.")

@@ -1,0 +1,89 @@
+"""The real worker and the raw writer on threads of the demo's process, in simulated time, without checkpoints."""
+
+import asyncio
+import contextlib
+import threading
+from dataclasses import replace
+
+from aftcast.configuration import Configuration
+from aftcast.working import raw_writer, worker_settings
+from streams.decode import Decoder
+from streams.worker.clock import Clock
+from streams.worker.worker import Worker
+
+# Every half second instead of every second: here a second is five minutes.
+SEND_INTERVAL_S = 0.5
+
+
+class LiveWorker(threading.Thread):
+    """Joins, counts and watches until told to stop; ``failure`` is why it ended by itself."""
+
+    def __init__(self, configuration: Configuration, clock: Clock) -> None:
+        super().__init__(name="worker", daemon=True)
+        self.failure: BaseException | None = None
+        self._settings = replace(
+            worker_settings(configuration),
+            # The mock cluster compacts nothing and its transactions are partial.
+            checkpoints=False,
+            metrics_port=None,
+            send_interval_s=SEND_INTERVAL_S,
+        )
+        self._clock = clock
+        self._worker: Worker | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: asyncio.Event | None = None
+
+    @property
+    def waiting(self) -> int | None:
+        """Predictions kept in memory; None before there are partitions."""
+        worker = self._worker
+        standings = worker.partitions.values() if worker else ()
+        return sum(standing.waiting_predictions for standing in standings) if standings else None
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._work())
+        except BaseException as error:
+            self.failure = error
+
+    def stop(self) -> None:
+        if self._loop is not None and self._told is not None and self.is_alive():
+            with contextlib.suppress(RuntimeError):  # it ended by itself meanwhile
+                self._loop.call_soon_threadsafe(self._told.set)
+        self.join(10)
+
+    async def _work(self) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        worker = Worker(self._settings, Decoder(), clock=self._clock)
+        self._worker = worker
+        told = asyncio.create_task(self._told.wait())
+        try:
+            await worker.start()
+            watching = asyncio.create_task(worker.wait())
+            await asyncio.wait({told, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+            watching.cancel()
+        finally:
+            told.cancel()
+            await worker.stop()
+
+
+class LiveRawWriter(threading.Thread):
+    """Copies the topics into ClickHouse until told to stop."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(name="raw-writer", daemon=True)
+        self.failure: BaseException | None = None
+        self._writer = raw_writer(configuration)
+        self._stop_event = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._writer.run(self._stop_event)
+        except BaseException as error:
+            self.failure = error
+
+    def stop(self) -> None:
+        self._stop_event.set()
+        self.join(10)

@@ -1,0 +1,75 @@
+"""What the demo says of itself: statements to try while it runs, and at its end what happened."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aftcast.demo.figures import Figures, ModelView, Window
+
+STATEMENTS = (
+    "SELECT window_start, model_version, labelled, coverage, accuracy, is_mature "
+    "FROM model_quality(window_seconds = 600) WHERE model = 'fraud' AND segment = '' "
+    "ORDER BY window_start DESC LIMIT 10",
+    "SELECT segment, round(avg(accuracy), 3) AS accuracy FROM model_quality(window_seconds = 3600) "
+    "WHERE model = 'fraud' AND segment != '' GROUP BY segment ORDER BY accuracy LIMIT 10",
+    "SELECT detected_at, model, model_version, signal, detector, change_start, before, after "
+    "FROM drift_events ORDER BY detected_at",
+)
+
+
+def document(figures: Figures) -> dict[str, Any]:
+    """Return the figures as one JSON-ready object."""
+    return {
+        "models": [_model(model) for model in figures.models],
+        "drifts": [_plain(drift) for drift in figures.drifts],
+        "alerts": [_plain(alert) for alert in figures.alerts],
+        "firing": len(figures.firing),
+        "dead_letters": figures.dead_letters,
+    }
+
+
+def _model(model: ModelView) -> dict[str, Any]:
+    return {
+        "model": model.model,
+        "model_version": model.version,
+        "predictions": model.predictions,
+        "labelled": model.labelled,
+        "labelled_share": model.labelled_share,
+        "metric": model.metric,
+        "latest_mature": _window(model, mature=True),
+        "latest": _window(model, mature=None),
+    }
+
+
+def _window(model: ModelView, *, mature: bool | None) -> dict[str, Any] | None:
+    fitting = [window for window in model.windows if _fits(window, mature)]
+    if not fitting:
+        return None
+    window = fitting[-1]
+    return {
+        "window_start": window.start.isoformat(),
+        "predictions": window.predictions,
+        "coverage": window.coverage,
+        model.metric: window.figure,
+        "is_mature": window.is_mature,
+    }
+
+
+def _fits(window: Window, mature: bool | None) -> bool:
+    return window.figure is not None and mature in (None, window.is_mature)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+
+
+def closing_lines(result: Mapping[str, Any], figures: Figures) -> list[str]:
+    """Return what happened, in a few lines."""
+    fired = {alert["fingerprint"] for alert in figures.alerts if alert["status"] == "firing"}
+    first = result["first_figure_s"]
+    return [
+        "",
+        f"{result['events_sent']:,} events in {result['elapsed_s']:.0f} s"
+        + ("" if first is None else f", first figure after {first:.1f} s"),
+        f"{len(figures.drifts)} drifts found, {len(fired)} alerts fired, {len(figures.firing)} still firing, "
+        f"{sum(figures.dead_letters.values())} dead letters",
+    ]
