@@ -1,0 +1,224 @@
+"""What a model's life looks like to the monitor: tasks, drift behind late labels, silence, corrections."""
+
+import numpy as np
+import pytest
+from pane_rows import HOUR_MS, MINUTE_MS, T0, batch, numbers, reached, row
+
+from schemas.findings import AlertEvent, DriftEvent, ModelState
+from schemas.settings import ModelSettings, MonitorSettings, RuleSettings
+from streams.monitor import Monitor
+
+PLAIN = MonitorSettings(maturity_horizon_ms=10 * MINUTE_MS)
+LOW = RuleSettings("accuracy-low", "accuracy", below=0.9, window_ms=10 * MINUTE_MS, min_labelled=100)
+
+
+def minute(i: float) -> int:
+    return T0 + int(i * MINUTE_MS)
+
+
+def test_late_labels_raise_no_false_alarm_in_14_days_and_a_true_change_is_found_in_the_hour() -> None:
+    """Errors are labelled after about an hour, right answers after twelve; there is day and night."""
+    rng = np.random.default_rng(11)
+    horizon_ms, days, change = 24 * HOUR_MS, 14, 10 * 1440
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=horizon_ms))
+    panes = np.arange(days * 1440)
+    traffic = rng.poisson(6.6 * (1 + 0.9 * np.sin(2 * np.pi * panes / 1440)))
+    wrong = rng.binomial(traffic, np.where(panes < change, 0.10, 0.20))
+    early_wrong = rng.binomial(wrong, 1 - np.exp(-1.0))  # an hour after the pane
+    early_right = rng.binomial(traffic - wrong, 1 - np.exp(-1 / 12))
+    in_time = rng.binomial(traffic - wrong, 1 - np.exp(-24 / 12))  # of the right ones, before the horizon
+    drifts: list[DriftEvent] = []
+    for hour in range(days * 24 + 1):
+        rows = []
+        for i in range(60 * hour, min(60 * hour + 60, len(panes))):
+            labelled = int(early_wrong[i] + early_right[i])
+            rows.append(row(minute(i), n=int(traffic[i]), labelled=labelled, wrong=int(early_wrong[i])))
+        for i in range(max(0, 60 * (hour - 23)), 60 * (hour - 22)):
+            labelled = int(wrong[i] + max(in_time[i], early_right[i]))
+            rows.append(row(minute(i), n=int(traffic[i]), labelled=labelled, wrong=int(wrong[i]), revision=2))
+        if rows:
+            monitor.absorb(batch(*rows))
+        drifts += monitor.advance([reached(T0 + (hour + 1) * HOUR_MS)]).drifts
+    (drift,) = drifts
+    assert minute(change) < drift.detected_at_ms - horizon_ms <= minute(change + 60)
+    assert abs(drift.change_start_ms - minute(change)) <= 60 * MINUTE_MS
+    assert drift.before < 0.13 < drift.after
+
+
+def test_a_model_is_told_once_when_it_drifts_and_once_when_it_recovers() -> None:
+    rng = np.random.default_rng(2)
+    monitor = Monitor(PLAIN)
+    alerts: list[AlertEvent] = []
+    for i in range(1000):
+        rate = 0.3 if 300 <= i < 600 else 0.05
+        monitor.absorb(batch(row(minute(i), n=100, wrong=int(rng.binomial(100, rate)))))
+        alerts += monitor.advance([reached(minute(i + 1))]).alerts
+    assert [(alert.status, alert.kind) for alert in alerts] == [("firing", "drift"), ("resolved", "drift")]
+    assert minute(310) < alerts[0].timestamp_ms <= minute(320)
+    assert minute(610) < alerts[1].timestamp_ms <= minute(690)
+
+
+def test_a_regression_is_told_by_its_doubles_and_its_drift_by_absolute_errors() -> None:
+    rng = np.random.default_rng(3)
+    monitor = Monitor(PLAIN)
+    drifts: list[DriftEvent] = []
+    for i in range(400):
+        monitor.absorb(batch(numbers(minute(i), rng.normal(0, 2.0 if i >= 300 else 1.0, 50))))
+        drifts += monitor.advance([reached(minute(i + 1))]).drifts
+    assert monitor.models() == {("fraud", "1"): "regression"}
+    (drift,) = drifts
+    assert (drift.before, drift.after) == pytest.approx((0.8, 1.6), rel=0.1)
+
+
+def test_drifts_do_not_alert_in_maintenance_but_are_recorded() -> None:
+    monitor = Monitor(PLAIN)
+    monitor.absorb_lifecycle("fraud", "", minute(290), "maintenance_started")
+    monitor.absorb_lifecycle("fraud", "", minute(400), "maintenance_ended")
+    monitor.absorb(batch(*(row(minute(i), n=100, wrong=30 if i >= 300 else 5) for i in range(500))))
+    findings = monitor.advance([reached(minute(500))])
+    assert len(findings.drifts) == 1
+    assert findings.alerts == ()
+
+
+def states(monitor: Monitor, until: float) -> list[ModelState]:
+    return list(monitor.advance([reached(minute(until))]).states)
+
+
+def longs(i: int, classes: int, n: int) -> dict[str, object]:
+    predicted = {str(k): n // classes for k in range(classes)}
+    return row(minute(i), n=n, labelled=0, strings=0, longs=n, predicted=predicted)
+
+
+def test_task_is_provisional_below_1000_predictions_and_decided_for_good_at_1000() -> None:
+    monitor = Monitor(PLAIN)
+    monitor.absorb(batch(longs(0, 2, 500)))
+    assert [state.task for state in states(monitor, 1)] == ["binary"]
+    monitor.absorb(batch(longs(1, 20, 480)))
+    assert [state.task for state in states(monitor, 2)] == ["multiclass"]
+    monitor.absorb(batch(longs(2, 20, 20)))
+    states(monitor, 3)
+    monitor.absorb(batch(longs(3, 200, 1000)))
+    assert [state.task for state in states(monitor, 4)] == ["multiclass"]
+
+
+def test_task_of_the_configuration_is_said_from_the_first_pane() -> None:
+    monitor = Monitor(MonitorSettings(models={"fraud": ModelSettings(task="regression")}))
+    monitor.absorb(batch(longs(0, 2, 10)))
+    assert [state.task for state in states(monitor, 1)] == ["regression"]
+
+
+def test_a_state_is_announced_when_it_changes_only() -> None:
+    monitor = Monitor(PLAIN)
+    monitor.absorb(batch(row(minute(0), n=10)))
+    (state,) = states(monitor, 11.2)
+    assert (state.mature_until_ms, state.as_of_ms) == (minute(1), minute(11.2))
+    assert states(monitor, 11.9) == []
+    assert [state.mature_until_ms for state in states(monitor, 12)] == [minute(2)]
+
+
+def test_a_rule_on_mature_waits_for_the_horizon_and_one_on_all_for_enough_labels_only() -> None:
+    early = RuleSettings("early", "accuracy", below=0.9, window_ms=10 * MINUTE_MS, on="all")
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=60 * MINUTE_MS, rules=(LOW, early)))
+    fired = {}
+    for i in range(120):
+        monitor.absorb(batch(row(minute(i), n=50, labelled=0)))
+        if i >= 3:  # labels come three minutes later
+            monitor.absorb(batch(row(minute(i - 3), n=50, wrong=20, revision=2)))
+        for alert in monitor.advance([reached(minute(i + 1))]).alerts:
+            if alert.kind == "threshold":
+                fired[alert.rule] = (alert.timestamp_ms - T0) // MINUTE_MS
+    assert fired == {"early": 5, "accuracy-low": 62}
+
+
+def test_late_labels_retract_an_alert_whose_window_was_right() -> None:
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=10 * MINUTE_MS, rules=(LOW,)))
+    alerts: list[AlertEvent] = []
+    for i in range(120):
+        monitor.absorb(batch(row(minute(i), n=100, labelled=40, wrong=39 if i == 70 else 1)))
+        if i == 95:
+            monitor.absorb(batch(row(minute(70), n=100, labelled=100, wrong=1, revision=2)))
+        alerts += monitor.advance([reached(minute(i + 1))]).alerts
+    threshold = [alert for alert in alerts if alert.kind == "threshold"]
+    assert [alert.status for alert in threshold] == ["firing", "retracted"]
+    assert threshold[1].corrects == threshold[0].event_id
+    assert threshold[1].timestamp_ms == minute(96)
+
+
+def test_segments_that_a_rule_asks_for_are_judged_on_their_own() -> None:
+    rule = RuleSettings("germany", "accuracy", below=0.9, window_ms=10 * MINUTE_MS, segment="country=DE")
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=0, rules=(rule,)))
+    for i in range(20):
+        monitor.absorb(
+            batch(
+                row(minute(i), n=100, wrong=5),
+                row(minute(i), n=20, wrong=10, segment="country=DE"),
+                row(minute(i), n=20, wrong=20, segment="country=FR"),
+            )
+        )
+    (alert,) = monitor.advance([reached(minute(20))]).alerts
+    assert (alert.segment, alert.labels["segment"]) == ("country=DE", "country=DE")
+    assert list(monitor.windows("fraud", "1", "country=FR", HOUR_MS)) == []
+
+
+def silent(monitor: Monitor, until: float, *, caught_up: bool = True) -> list[tuple[str, str, str]]:
+    findings = monitor.advance([reached(minute(until), caught_up=caught_up)])
+    return [(alert.status, alert.model_version, alert.severity) for alert in findings.alerts]
+
+
+def traffic(monitor: Monitor, minutes: range, version: str = "1") -> None:
+    monitor.absorb(batch(*(row(minute(i), n=20, version=version) for i in minutes)))
+
+
+def test_a_silent_model_is_told_once_and_again_when_it_speaks() -> None:
+    monitor = Monitor(PLAIN)
+    traffic(monitor, range(60))
+    assert silent(monitor, 74.9) == []
+    assert silent(monitor, 75) == [("firing", "", "page")]
+    assert silent(monitor, 200) == []
+    traffic(monitor, range(200, 201))
+    assert silent(monitor, 201) == [("resolved", "", "page")]
+
+
+def test_a_lagging_worker_is_no_silence() -> None:
+    monitor = Monitor(PLAIN)
+    traffic(monitor, range(60))
+    assert silent(monitor, 100, caught_up=False) == []
+    assert silent(monitor, 101) == [("firing", "", "page")]
+
+
+def test_a_version_that_falls_silent_beside_another_is_a_ticket_and_not_the_models_silence() -> None:
+    monitor = Monitor(PLAIN)
+    traffic(monitor, range(60))
+    traffic(monitor, range(120), version="2")
+    assert silent(monitor, 120) == [("firing", "1", "ticket")]
+
+
+def test_a_retired_version_is_not_missed() -> None:
+    monitor = Monitor(PLAIN)
+    monitor.absorb_lifecycle("fraud", "1", minute(61), "retired")
+    traffic(monitor, range(60))
+    traffic(monitor, range(120), version="2")
+    assert silent(monitor, 120) == []
+
+
+def test_silence_counts_from_the_end_of_maintenance() -> None:
+    monitor = Monitor(PLAIN)
+    traffic(monitor, range(60))
+    monitor.absorb_lifecycle("fraud", "", minute(59), "maintenance_started")
+    assert silent(monitor, 100) == []
+    monitor.absorb_lifecycle("fraud", "", minute(100), "maintenance_ended")
+    assert silent(monitor, 114) == []
+    assert silent(monitor, 115) == [("firing", "", "page")]
+
+
+def test_a_version_that_is_gone_for_good_leaves_nothing_firing() -> None:
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=0, rules=(LOW,)))
+    monitor.absorb(batch(*(row(minute(i), n=100, wrong=50) for i in range(20))))
+    fired = monitor.advance([reached(minute(20))]).alerts
+    gone = monitor.advance([reached(minute(20 + 3 * 1440), caught_up=False)]).alerts
+    assert [(alert.status, alert.kind) for alert in fired] == [("firing", "threshold")]
+    assert [(alert.status, alert.evidence.get("resolution")) for alert in gone] == [
+        ("resolved", "no traffic")
+    ]
+    traffic(monitor, range(20))  # rows below the floor, sent again
+    assert monitor.advance([reached(minute(21 + 3 * 1440), caught_up=False)]).states == ()
