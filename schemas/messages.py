@@ -11,7 +11,7 @@ from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter
 
 KIND_HEADER = "kind"
-PANES, PROGRESS, TOTALS = b"panes", b"progress", b"totals"  # on pane-updates
+PANES, PROGRESS, TOTALS, LIFECYCLE = b"panes", b"progress", b"totals", b"lifecycle"  # on pane-updates
 DRIFT, STATE = b"drift", b"state"  # on aftcast-findings
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")

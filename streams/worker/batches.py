@@ -15,7 +15,7 @@ Records = list[Any]  # aiokafka's ConsumerRecord
 class BatchMessage(ConsumerMessage):
     """What one fetch returned for one partition; ``value`` is the list of its records."""
 
-    __slots__ = ("done", "epoch", "next_offset")
+    __slots__ = ("done", "epoch", "next_offset", "released")
 
     def __init__(self, tp: TP, records: Records, epoch: int, generation_id: int) -> None:
         first, last = records[0], records[-1]
@@ -37,6 +37,12 @@ class BatchMessage(ConsumerMessage):
         self.next_offset: int = last.offset + 1
         self.epoch = epoch
         self.done = False
+        self.released = False
+
+    @property
+    def records(self) -> Records:
+        """The records, until they are released."""
+        return self.value or []  # type: ignore[return-value]  # see above
 
 
 def raw_batch(tp: TP, records: Records) -> RawBatch:

@@ -1,6 +1,6 @@
 """The thread that owns the aiokafka consumer: how it is set up, and what it tells with each fetch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -74,6 +74,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     async def stay_in_group(self) -> None:
         """Count as polling: a member that never fetches is put out of its group after max.poll.interval."""
         await self.call_thread(self._touch)
+
+    async def committed_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return what the group has committed; partitions without a commit are left out."""
+        found = {tp: await self.call_thread(self._ensure_consumer().committed, tp) for tp in tps}
+        return {tp: offset for tp, offset in found.items() if offset is not None}
 
     async def offsets_for_times(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
         found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict(times_ms))

@@ -24,7 +24,7 @@ from streams.worker.batches import BatchMessage, Records, require_pairs
 from streams.worker.errors import PositionLostError, PositionOutOfRangeError, UnpairedAssignmentError
 from streams.worker.fetch_thread import BatchConsumerThread
 
-UNACKNOWLEDGED_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
+HELD_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
 HELD_BACK_WAIT_S = 0.05
 EMPTY_WITHIN_S = 1.0
 
@@ -32,20 +32,27 @@ EMPTY_WITHIN_S = 1.0
 class BatchConsumer(driver.Consumer):
     """Faust's consumer with one message per fetched batch, and commits that cannot pass unfinished work."""
 
-    unacknowledged_limit: ClassVar[int] = UNACKNOWLEDGED_LIMIT
+    held_limit: ClassVar[int] = HELD_LIMIT
     _thread: BatchConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered: dict[TP, deque[BatchMessage]] = {}  # in the order of fetching
+        self._held: dict[TP, int] = {}  # batches whose records are in memory
         self._safe: dict[TP, int] = {}  # the next offset that may be committed
         self._epochs: dict[TP, int] = {}  # grows with every seek and loss; older acknowledgements are void
         self._expected: dict[TP, int] = {}  # where the next batch must start; absent: not sought yet
         self._standing: dict[TP, tuple[int, int]] = {}
         self._freed = asyncio.Event()
+        self.group_committed: dict[TP, int] = {}  # as of the last seek
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_stop(self) -> None:
+        # After a crash a commit would be cancelled, and with it the stop of the thread: a process left over.
+        if not self.crashed:
+            await super().on_stop()
 
     # -- positions
 
@@ -54,6 +61,7 @@ class BatchConsumer(driver.Consumer):
         for tp in gone:
             self._epochs[tp] = self._epochs.get(tp, 0) + 1
             self._delivered.pop(tp, None)
+            self._held.pop(tp, None)
             self._safe.pop(tp, None)
             self._expected.pop(tp, None)
             self._standing.pop(tp, None)
@@ -84,12 +92,15 @@ class BatchConsumer(driver.Consumer):
         expected = {tp: self._read_offset[tp] or 0 for tp in tps}
         self._void(tps)
         self._expected.update(expected)
+        # Reading may start below what the group committed; its commits never go back.
+        self._committed_offset.update(self.group_committed)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to where ``start_offsets`` says, and return these offsets."""
         tps = self.assignment()
         if not tps:
             return {}
+        self.group_committed = await self._thread.committed_offsets(tps)
         offsets = dict(await self.start_offsets(tps))
         missing = tps - offsets.keys()
         if missing:
@@ -106,8 +117,7 @@ class BatchConsumer(driver.Consumer):
         if restore is not None:
             found: Mapping[TP, int] = await restore(tps)
             return found
-        committed = await self._thread.seek_to_committed()
-        return {TP(tp.topic, tp.partition): at for tp, at in committed.items() if at is not None}
+        return self.group_committed
 
     async def seek(self, partition: TP, offset: int) -> None:
         self._void([partition])
@@ -121,6 +131,10 @@ class BatchConsumer(driver.Consumer):
         position, end = self._standing.get(tp, (-1, 0))
         return position >= end
 
+    def handed_over(self, tp: TP) -> int | None:
+        """Return the offset behind the last record handed to the partition's agent; None: not sought yet."""
+        return self._expected.get(tp)
+
     def epoch(self, tp: TP) -> int:
         return self._epochs.get(tp, 0)
 
@@ -132,7 +146,7 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, Records]:  # noqa: ASYNC109
         active = set(active_partitions or ())
-        held = {tp for tp in active if len(self._delivered.get(tp, ())) >= self.unacknowledged_limit}
+        held = {tp for tp in active if self._held.get(tp, 0) >= self.held_limit}
         if not held:
             fetched: Mapping[TP, Records] = await super()._getmany(active, timeout)
             return fetched
@@ -168,6 +182,7 @@ class BatchConsumer(driver.Consumer):
                 message = BatchMessage(tp, records, self.epoch(tp), generation)
                 self._expected[tp] = message.next_offset
                 self._delivered.setdefault(tp, deque()).append(message)
+                self._held[tp] = self._held.get(tp, 0) + 1
                 yield tp, message
         for tp, standing in getattr(fetched, "standing", {}).items():
             if epochs.get(tp, 0) == self.epoch(tp):
@@ -210,11 +225,21 @@ class BatchConsumer(driver.Consumer):
 
     # -- acknowledging
 
+    def release(self, message: BatchMessage) -> None:
+        """Let go of a batch's records: they are used, if not yet acknowledged, and more may be fetched."""
+        if message.released:
+            return
+        message.released, message.value = True, None
+        if message.epoch == self.epoch(message.tp):
+            self._held[message.tp] -= 1
+            self._freed.set()
+
     def ack(self, message: BatchMessage) -> bool:  # type: ignore[override]  # no other message is made here
         with ack_lock:
             if message.done:
                 return False
             message.acked = message.done = True
+            self.release(message)
             self._unacked_messages.discard(message)
             try:
                 if message.epoch != self.epoch(message.tp):

@@ -46,7 +46,7 @@ class ScriptedThread:
         self.sought: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
         self.commit_succeeds = True
-        self.committed: dict[TP, int | None] = {A: None, B: None}
+        self.committed: dict[TP, int] = {}
         self.polls = 0
 
     def assignment(self) -> set[TP]:
@@ -62,8 +62,8 @@ class ScriptedThread:
     async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
         self.sought.append(dict(offsets))
 
-    async def seek_to_committed(self) -> dict[TP, int | None]:
-        return self.committed
+    async def committed_offsets(self, _tps: set[TP]) -> dict[TP, int]:
+        return dict(self.committed)
 
     async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 7)
@@ -286,9 +286,12 @@ def test_a_partition_with_eight_unfinished_batches_is_not_fetched_while_the_othe
             consumer.ack(of_b)
         await fetch(consumer)
         assert thread.asked[-1] == {B}
-        consumer.ack(delivered[0][0])
+        consumer.release(delivered[0][0])
         await fetch(consumer)
         assert thread.asked[-1] == {A, B}
+        assert consumer._new_offset(A) is None
+        consumer.ack(delivered[0][0])
+        assert consumer._new_offset(A) == 1
 
     play(scene)
 
@@ -340,9 +343,24 @@ def test_waiting_for_agents_ends_although_one_never_finishes(monkeypatch: pytest
 def test_what_nobody_committed_is_sought_to_the_beginning_of_the_log() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
         del consumer.app.start_offsets
-        thread.committed = {A: None, B: 0}
+        thread.committed = {B: 0}
         await consumer.perform_seek()
         assert thread.sought[-1] == {A: 7, B: 0}
+
+    play(scene)
+
+
+def test_reading_again_from_below_what_was_committed_never_takes_a_commit_back() -> None:
+    async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
+        thread.committed = {A: 3}
+        await consumer.perform_seek()
+        thread.fetches = [{A: records(0, 1)}, {A: records(2, 3)}]
+        again, new = [(await fetch(consumer))[0] for _ in range(2)]
+        consumer.ack(again)
+        assert not await consumer.force_commit()
+        consumer.ack(new)
+        assert await consumer.force_commit()
+        assert thread.commits == [{A: 4}]
 
     play(scene)
 

@@ -1,0 +1,106 @@
+"""What a worker tells Prometheus: one closed list of names, read off its partitions at each scrape."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from streams.worker.partition_runner import Standing
+
+LOCAL = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of a partition: its name, what it counts, and where its value is."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    explanation: str
+    value: Callable[[Standing, int], float]
+
+
+SERIES = (
+    Series("aftcast_inference_read", "counter", "Inference records.", lambda s, _: s.counters.inference_read),
+    Series("aftcast_labels_read", "counter", "Label records read.", lambda s, _: s.counters.labels_read),
+    Series("aftcast_accepted", "counter", "Predictions taken in.", lambda s, _: s.counters.join.accepted),
+    Series("aftcast_duplicates", "counter", "Repeats, not used.", lambda s, _: s.counters.join.duplicates),
+    Series(
+        "aftcast_inference_dead_lettered",
+        "counter",
+        "Inference records set aside.",
+        lambda s, _: s.counters.inference_dead_lettered,
+    ),
+    Series(
+        "aftcast_labels_dead_lettered",
+        "counter",
+        "Label records set aside.",
+        lambda s, _: s.counters.labels_dead_lettered,
+    ),
+    Series(
+        "aftcast_floors_raised_by_cap",
+        "counter",
+        "Times that full memory raised the hot floor.",
+        lambda s, _: s.counters.floors_raised_by_cap,
+    ),
+    Series("aftcast_waiting_predictions", "gauge", "In memory.", lambda s, _: s.waiting_predictions),
+    Series("aftcast_waiting_bytes", "gauge", "Memory of predictions.", lambda s, _: s.waiting_bytes),
+    Series("aftcast_pane_bytes", "gauge", "Memory of panes.", lambda s, _: s.pane_bytes),
+    Series("aftcast_pending_records", "gauge", "Fetched, not applied.", lambda s, _: s.pending_records),
+    Series("aftcast_caught_up", "gauge", "1: all there was is applied.", lambda s, _: float(s.caught_up)),
+    Series("aftcast_settled", "gauge", "1: results are sent onward.", lambda s, _: float(s.settled)),
+    Series(
+        "aftcast_lag_seconds",
+        "gauge",
+        "Record time still to be read in the slower topic.",
+        lambda s, now_ms: max(0, now_ms - min(s.inference_ms, s.labels_ms)) / 1000,
+    ),
+)
+FINDINGS = (
+    ("aftcast_drifts_found", "Drift events found by this worker."),
+    ("aftcast_alerts_sent", "Alert events sent by this worker."),
+)
+METRIC_NAMES = (*(series.name for series in SERIES), *(name for name, _ in FINDINGS))
+
+
+class WorkerCollector(Collector):
+    """Reads the worker's partitions when Prometheus asks."""
+
+    def __init__(
+        self,
+        partitions: Callable[[], Mapping[int, Standing]],
+        found: Callable[[], tuple[int, int]],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._partitions = partitions
+        self._found = found
+        self._now_ms = now_ms
+
+    def collect(self) -> Iterator[Metric]:
+        partitions, now_ms = self._partitions(), self._now_ms()
+        for series in SERIES:
+            kind = CounterMetricFamily if series.kind == "counter" else GaugeMetricFamily
+            family = kind(series.name, series.explanation, labels=["partition"])
+            for partition, standing in partitions.items():
+                family.add_metric([str(partition)], series.value(standing, now_ms))
+            yield family
+        for (name, explanation), value in zip(FINDINGS, self._found(), strict=True):
+            yield CounterMetricFamily(name, explanation, value=value)
+
+
+class MetricsServer:
+    """``/metrics`` on this machine only."""
+
+    def __init__(self, collector: Collector, port: int) -> None:
+        registry = CollectorRegistry()
+        registry.register(collector)
+        self._server, self._thread = start_http_server(port, LOCAL, registry)
+        self.port = self._server.server_port
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,78 @@
+"""What stages tell, as messages: pane rows by model, progress to everyone, findings, alerts, dead letters."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import messages
+from schemas.findings import AlertEvent, LifecycleEvent, Progress, StreamTotals
+from schemas.records import DeadLetter
+from streams.monitor import Findings
+from streams.worker.sending import Outgoing
+
+MESSAGE_LIMIT = 900_000  # bytes; brokers refuse 1 MiB, of which headers and framing take a little
+
+
+def _kind(kind: bytes) -> tuple[tuple[str, bytes], ...]:
+    return ((messages.KIND_HEADER, kind),)
+
+
+def pane_messages(topic: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+    """Yield the rows of each model under its name as key, split so that brokers take them."""
+    if not rows.num_rows:
+        return
+    models = rows.column("model")
+    names = sorted(pc.unique(models).to_pylist())
+    for name in names:
+        own = rows if len(names) == 1 else rows.filter(pc.equal(models, name))
+        for value in _encoded(own):
+            yield Outgoing(topic, value, name.encode(), _kind(messages.PANES))
+
+
+def _encoded(rows: pa.RecordBatch) -> Iterator[bytes]:
+    value = messages.encode_panes(rows)
+    if len(value) <= MESSAGE_LIMIT or rows.num_rows == 1:
+        yield value
+        return
+    half = rows.num_rows // 2
+    yield from _encoded(rows.slice(0, half))
+    yield from _encoded(rows.slice(half))
+
+
+def progress_messages(topic: str, partitions: int, progress: Progress) -> Iterator[Outgoing]:
+    """Yield the progress of one partition, to every partition of ``topic``: each has models of its own."""
+    value = messages.encode(progress)
+    for partition in range(partitions):
+        yield Outgoing(topic, value, None, _kind(messages.PROGRESS), partition)
+
+
+def totals_message(topic: str, totals: StreamTotals) -> Outgoing:
+    """Return the totals of one partition, to partition 0: one monitor judges the share of dead letters."""
+    return Outgoing(topic, messages.encode(totals), None, _kind(messages.TOTALS), 0)
+
+
+def lifecycle_messages(topic: str, events: Iterable[LifecycleEvent]) -> Iterator[Outgoing]:
+    """Yield lifecycle events under their model as key, so that they meet its rows."""
+    for event in events:
+        yield Outgoing(topic, messages.encode(event), event.model.encode(), _kind(messages.LIFECYCLE))
+
+
+def dead_letter_messages(topic: str, letters: Iterable[DeadLetter]) -> Iterator[Outgoing]:
+    for letter in letters:
+        value = msgspec.json.encode(messages.dead_letter_document(letter))
+        yield Outgoing(topic, value, letter.key)
+
+
+def finding_messages(topic: str, findings: Findings) -> Iterator[Outgoing]:
+    for drift in findings.drifts:
+        yield Outgoing(topic, messages.encode(drift), drift.model.encode(), _kind(messages.DRIFT))
+    for state in findings.states:
+        yield Outgoing(topic, messages.encode(state), state.model.encode(), _kind(messages.STATE))
+
+
+def alert_messages(topic: str, alerts: Sequence[AlertEvent]) -> Iterator[Outgoing]:
+    for alert in alerts:
+        value = msgspec.json.encode(messages.alert_document(alert))
+        yield Outgoing(topic, value, alert.fingerprint.encode())

@@ -1,0 +1,279 @@
+"""One partition of both inputs at work: aligned, decoded, joined, counted, and sent onward every second."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from faust.types import TP
+
+from schemas.findings import Progress, StreamTotals
+from schemas.records import DeadLetter, DecodedBatch, RawBatch
+from streams.decode import Decoder, RegistryUnavailable
+from streams.partition import PartitionStage, StageCounters
+from streams.worker import outgoing
+from streams.worker.alignment import SIDES, AlignedReader, Piece, Side
+from streams.worker.batches import BatchMessage, raw_batch
+from streams.worker.clock import Clock
+from streams.worker.sending import Outgoing, Sender
+from streams.worker.settings import WorkerSettings
+
+IDLE_S = 0.05  # between two looks whether a topic without records is caught up by now
+TICK_LAG_S = 0.5  # what a broker has stamped by now is fetched by then: two fetch waits and a margin
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.2, 10.0
+
+log = structlog.get_logger("aftcast.partition")
+
+
+class Reading(Protocol):
+    """What a partition asks of the consumer."""
+
+    def caught_up(self, tp: TP) -> bool: ...
+    def handed_over(self, tp: TP) -> int | None: ...
+    def release(self, message: BatchMessage) -> None: ...
+    def ack(self, message: BatchMessage) -> bool: ...
+
+
+class Sending(Protocol):
+    async def send(self, messages: Sequence[Outgoing]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition begins: its claim, its floor, and which offsets were there already.
+
+    Nothing is sent onward before both topics are read to ``hold_until``; dead letters of offsets below
+    ``committed`` were sent by whoever had the partition before.
+    """
+
+    epoch: int
+    floor_ms: int
+    offsets: dict[Side, int]
+    hold_until: dict[Side, int]
+    committed: dict[Side, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a partition is doing, for metrics and for the watchdog."""
+
+    counters: StageCounters
+    inference_ms: int
+    labels_ms: int
+    caught_up: bool
+    settled: bool
+    pending_records: int
+    waiting_predictions: int
+    waiting_bytes: int
+    pane_bytes: int
+    held_by: str
+
+
+class PartitionRunner:
+    """The asyncio task of one input partition."""
+
+    def __init__(
+        self,
+        partition: int,
+        counts: tuple[int, int],
+        start: Start,
+        settings: WorkerSettings,
+        decoder: Decoder,
+        clock: Clock,
+        consumer: Reading,
+        sender: Sender | Sending,
+    ) -> None:
+        topics = settings.topics
+        self.partition = partition
+        self.epoch = start.epoch
+        self._input_partitions, self._update_partitions = counts
+        self._start = start
+        self._settings = settings
+        self._decoder = decoder
+        self._clock = clock
+        self._consumer = consumer
+        self._sender = sender
+        self._tps: dict[Side, TP] = {
+            "inference": TP(topics.inference, partition),
+            "labels": TP(topics.labels, partition),
+        }
+        self._stage = PartitionStage(
+            partition,
+            start.epoch,
+            start.floor_ms,
+            settings.join,
+            settings.monitor,
+            (topics.inference, topics.labels),
+        )
+        self._reader: AlignedReader[BatchMessage] = AlignedReader()
+        self._received = dict(start.offsets)
+        for side in SIDES:
+            self._reader.start_at(side, start.offsets[side])
+        self._seeks = 0
+        self._applied: list[BatchMessage] = []
+        self._progress = (0, 0, False)
+        self._settled = False
+        self._held_by = ""
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def put(self, message: BatchMessage) -> None:
+        """Take in a fetched batch; called by the agents."""
+        side: Side = "inference" if message.tp == self._tps["inference"] else "labels"
+        self._received[side] = message.next_offset
+        self._reader.put(side, raw_batch(message.tp, message.records), message)
+        self._wake.set()
+
+    def resume(self) -> dict[TP, int]:
+        """Drop what is pending; return where reading goes on after a rebalance that changed nothing here."""
+        self._seeks += 1
+        self._applied.clear()
+        offsets = {side: self._next_offset(side) for side in SIDES}
+        self._received = dict(offsets)
+        for side, offset in offsets.items():
+            self._reader.start_at(side, offset)
+        return {self._tps[side]: offset for side, offset in offsets.items()}
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        send_at_s = loop.time() + self._settings.send_interval_s
+        while not self._stopping:
+            self._wake.clear()
+            piece = self._reader.take(self._caught_up())
+            if piece is not None:
+                await self._apply(piece)
+            if loop.time() >= send_at_s:
+                await self.send()
+                send_at_s = loop.time() + self._settings.send_interval_s
+            if piece is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+            else:
+                await asyncio.sleep(0)
+        await self.send()
+
+    def stop(self) -> None:
+        """Let ``run`` end after it has sent what is ready."""
+        self._stopping = True
+        self._wake.set()
+
+    async def send(self) -> None:
+        """Send what changed, then acknowledge what it covers; nothing before the start is read again."""
+        inference_ms, labels_ms, caught_up = self._advance()
+        if not self._settle():
+            return
+        seeks, applied, self._applied = self._seeks, self._applied, []
+        topics, counters = self._settings.topics, self._stage.counters
+        progress = Progress(
+            self.partition, self._input_partitions, self.epoch, inference_ms, labels_ms, caught_up
+        )
+        totals = StreamTotals(
+            self.partition,
+            self.epoch,
+            min(inference_ms, labels_ms),
+            counters.inference_read + counters.labels_read,
+            counters.inference_dead_lettered + counters.labels_dead_lettered,
+        )
+        await self._sender.send(
+            [
+                *outgoing.dead_letter_messages(topics.dead_letters, self._new_dead_letters()),
+                *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
+                outgoing.totals_message(topics.pane_updates, totals),
+                # Last: progress says that the rows before it are all there is up to its time.
+                *outgoing.progress_messages(topics.pane_updates, self._update_partitions, progress),
+            ]
+        )
+        if seeks == self._seeks:
+            for message in applied:
+                self._consumer.ack(message)
+
+    @property
+    def standing(self) -> Standing:
+        stage = self._stage
+        inference_ms, labels_ms, caught_up = self._progress
+        return Standing(
+            counters=stage.counters,
+            inference_ms=inference_ms,
+            labels_ms=labels_ms,
+            caught_up=caught_up,
+            settled=self._settled,
+            pending_records=self._reader.pending_records,
+            waiting_predictions=stage.predictions_in_memory,
+            waiting_bytes=stage.waiting_bytes,
+            pane_bytes=stage.pane_bytes,
+            held_by=self._held_by,
+        )
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _caught_up(self) -> dict[Side, bool]:
+        # What is handed over may still be on its way through the agent's buffer.
+        return {
+            side: self._consumer.caught_up(tp) and self._consumer.handed_over(tp) == self._received[side]
+            for side, tp in self._tps.items()
+        }
+
+    def _advance(self) -> tuple[int, int, bool]:
+        tick_ms = self._clock.now_ms() - int(TICK_LAG_S * 1000 * self._clock.speed)
+        self._progress = self._reader.progress(max(0, tick_ms), self._caught_up())
+        self._stage.advance(self._progress[0], self._progress[1])
+        return self._progress
+
+    async def _apply(self, piece: Piece[BatchMessage]) -> None:
+        seeks = self._seeks
+        decoded = await self._decode(piece)
+        if seeks != self._seeks:
+            return  # a rebalance came between: it is fetched again
+        if piece.side == "inference":
+            self._stage.apply_inference(decoded)
+        else:
+            self._stage.apply_labels(decoded)
+        if piece.token is not None:
+            self._applied.append(piece.token)
+            self._consumer.release(piece.token)
+        self._advance()
+
+    async def _decode(self, piece: Piece[BatchMessage]) -> DecodedBatch:
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                decoded = self._decode_once(piece.side, piece.batch)
+            except RegistryUnavailable as error:
+                if not self._held_by:
+                    log.warning("schema registry away, waiting", partition=self.partition, reason=str(error))
+                self._held_by = str(error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_LONGEST_S)
+            else:
+                self._held_by = ""
+                return decoded
+
+    def _decode_once(self, side: Side, raw: RawBatch) -> DecodedBatch:
+        return (
+            self._decoder.decode_inference(raw) if side == "inference" else self._decoder.decode_labels(raw)
+        )
+
+    def _next_offset(self, side: Side) -> int:
+        stage = self._stage
+        applied = stage.next_inference_offset if side == "inference" else stage.next_label_offset
+        return max(applied, self._start.offsets[side])
+
+    def _settle(self) -> bool:
+        if not self._settled:
+            caught_up = self._caught_up()
+            self._settled = all(
+                self._next_offset(side) >= self._start.hold_until[side]
+                or (caught_up[side] and self._next_offset(side) == self._received[side])
+                for side in SIDES
+            )
+        return self._settled
+
+    def _new_dead_letters(self) -> list[DeadLetter]:
+        committed = {self._tps[side].topic: self._start.committed.get(side, 0) for side in SIDES}
+        return [
+            letter
+            for letter in self._stage.take_dead_letters()
+            if letter.offset >= committed.get(letter.topic, 0)
+        ]

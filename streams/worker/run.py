@@ -1,0 +1,73 @@
+"""A worker as a process: runs until SIGTERM or SIGINT (code 0), or until it cannot go on (1, with reason)."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from streams.decode import Decoder
+from streams.worker.clock import Clock, SystemClock
+from streams.worker.errors import WorkerError
+from streams.worker.metrics import MetricsServer, WorkerCollector
+from streams.worker.settings import WorkerSettings
+from streams.worker.worker import Worker
+
+STOPPED, FAILED = 0, 1
+
+log = structlog.get_logger("aftcast.worker")
+
+
+def run_worker(
+    settings: WorkerSettings,
+    decoder: Decoder,
+    *,
+    clock: Clock | None = None,
+    on_ready: Callable[[Worker], None] | None = None,
+) -> int:
+    """Run a worker to its end and return the process's exit code."""
+    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready))
+
+
+async def _run(
+    settings: WorkerSettings, decoder: Decoder, clock: Clock, on_ready: Callable[[Worker], None] | None
+) -> int:
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    worker = Worker(settings, decoder, clock=clock)
+    metrics = None
+    if settings.metrics_port is not None:
+        collector = WorkerCollector(lambda: worker.partitions, lambda: worker.found, clock.now_ms)
+        metrics = MetricsServer(collector, settings.metrics_port)
+        log.info("metrics", port=metrics.port)
+    working = asyncio.create_task(_work(worker, on_ready))
+    stopping = asyncio.create_task(told_to_stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    except WorkerError as error:
+        log.error("stopped", reason=str(error), kind=type(error).__name__)  # noqa: TRY400 (one line)
+        return FAILED
+    else:
+        log.info("stopping")
+        return STOPPED
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, WorkerError):
+                await task
+        await worker.stop()
+        if metrics is not None:
+            metrics.close()
+
+
+async def _work(worker: Worker, on_ready: Callable[[Worker], None] | None) -> None:
+    await worker.start()
+    log.info("ready", group=worker.settings.group, partitions=sorted(worker.partitions))
+    if on_ready is not None:
+        on_ready(worker)
+    await worker.wait()

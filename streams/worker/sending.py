@@ -1,0 +1,119 @@
+"""What a worker sends onward: every message is confirmed by the brokers before anything counts as done."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from streams.worker.errors import SendFailedError
+
+POLL_S = 0.1
+QUEUE_FULL_WAIT_S = 0.01
+ANSWER_WITHIN_S = 10.0
+FLUSH_WITHIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message on its way; without a partition the key decides, as Java's producers hash it."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int = -1
+
+
+class _Delivery:
+    """Counts confirmations of one group of messages and tells the event loop once, at the last."""
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._left = count
+        self._loop = loop
+        self._error: SendFailedError | None = None
+
+    def confirm(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._error is None:
+            self._error = SendFailedError(f"{message.topic()}: not delivered ({error.str()})")
+        self._left -= 1
+        if not self._left:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        if self.done.done():
+            return
+        if self._error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(self._error)
+
+
+class Sender:
+    """An idempotent producer behind one coroutine, ``send``; confirmations come on a thread of its own."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self._options: dict[str, str | int | float | bool] = dict(options)
+        self._producer = Producer(
+            {
+                **options,
+                "partitioner": "murmur2_random",
+                "acks": "all",
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.timeout.ms": 60_000,
+            }
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="aftcast-sender", daemon=True)
+        self._thread.start()
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Return when the brokers have all of ``messages``; ``SendFailedError`` if one is refused."""
+        if not messages:
+            return
+        delivery = _Delivery(len(messages), asyncio.get_running_loop())
+        for message in messages:
+            while True:
+                try:
+                    self._producer.produce(
+                        message.topic,
+                        message.value,
+                        message.key,
+                        partition=message.partition,
+                        headers=list(message.headers),
+                        on_delivery=delivery.confirm,
+                    )
+                    break
+                except BufferError:
+                    await asyncio.sleep(QUEUE_FULL_WAIT_S)
+                except KafkaException as error:
+                    raise SendFailedError(
+                        f"{message.topic}: not delivered ({error.args[0].str()})"
+                    ) from error
+        await delivery.done
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        admin = AdminClient(self._options)
+        listed = await asyncio.to_thread(admin.list_topics, topic, ANSWER_WITHIN_S)
+        found = listed.topics[topic]
+        if found.error is not None or not found.partitions:
+            raise SendFailedError(f"{topic}: no such topic; `aftcast setup` creates it")
+        return len(found.partitions)
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._producer.flush(FLUSH_WITHIN_S)
+        self._producer.purge()
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(POLL_S)

@@ -1,0 +1,280 @@
+"""A worker inside an asyncio program: takes partitions, works on them, says why when it ends by itself."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+
+import structlog
+from faust.types import TP
+
+from streams.decode import Decoder
+from streams.worker import outgoing
+from streams.worker.alignment import SIDES, Side
+from streams.worker.app import build_app
+from streams.worker.batches import BatchMessage, raw_batch
+from streams.worker.claims import Claims
+from streams.worker.clock import Clock, SystemClock
+from streams.worker.errors import WorkerError
+from streams.worker.monitor_runner import MonitorRunner, published_alerts
+from streams.worker.partition_runner import PartitionRunner, Standing, Start
+from streams.worker.sending import Sender
+from streams.worker.settings import WorkerSettings
+from streams.worker.transport import BatchConsumer
+from streams.worker.watchdog import Watchdog
+
+MARGIN_MS = 5 * 60_000  # an event may be this much later than its record's time
+WATCH_S = 0.25
+
+log = structlog.get_logger("aftcast.worker")
+
+
+class Worker:
+    """Reads, joins, counts and watches as one member of the consumer group.
+
+    ``start`` returns when the group has given it partitions (or none, being one too many); ``wait`` returns
+    never, but raises ``WorkerError`` when the worker cannot go on; ``stop`` sends what is ready and leaves.
+    """
+
+    def __init__(self, settings: WorkerSettings, decoder: Decoder, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._decoder = decoder
+        self._clock = clock or SystemClock()
+        self._sender = Sender(settings.kafka)
+        self._claims = Claims(settings.kafka, settings.topics.state, self._sender)
+        self._app = build_app(settings, self._take, self._start_offsets)
+        self._counts = (0, 0)  # partitions of the inputs, and of pane-updates
+        self._runners: dict[int, PartitionRunner] = {}
+        self._monitors: dict[int, MonitorRunner] = {}
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._generation = -1
+        self._assigned = asyncio.Event()
+
+    @property
+    def consumer(self) -> BatchConsumer:
+        consumer = self._app.consumer
+        assert isinstance(consumer, BatchConsumer)  # noqa: S101 (the broker's scheme says so)
+        return consumer
+
+    @property
+    def partitions(self) -> dict[int, Standing]:
+        """How each input partition of this worker is doing."""
+        return {partition: runner.standing for partition, runner in sorted(self._runners.items())}
+
+    @property
+    def found(self) -> tuple[int, int]:
+        """How many drifts and alerts this worker has found."""
+        monitors = self._monitors.values()
+        return sum(monitor.drifts for monitor in monitors), sum(monitor.alerts for monitor in monitors)
+
+    async def start(self) -> None:
+        _quiet()
+        topics = self.settings.topics
+        self._counts = (
+            await self._sender.partitions(topics.inference),
+            await self._sender.partitions(topics.pane_updates),
+        )
+        labels = await self._sender.partitions(topics.labels)
+        if labels != self._counts[0]:
+            raise WorkerError(
+                f"{topics.inference} has {self._counts[0]} partitions and {topics.labels} {labels}: a label "
+                "finds its prediction only where both have the same number; refusing to run"
+            )
+        await self._app.start()
+        watching = asyncio.create_task(self.wait())
+        assigned = asyncio.create_task(self._assigned.wait())
+        try:
+            await asyncio.wait({watching, assigned}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                watching.result()
+        finally:
+            for task in (watching, assigned):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, WorkerError):
+                    await task
+
+    async def wait(self) -> None:
+        """Run the watchdog; raise what stops the worker."""
+        watchdog = Watchdog(self.settings.stuck_after_s)
+        while True:
+            if self._app.crashed:
+                reason = self._app.crash_reason
+                raise reason if isinstance(reason, WorkerError) else WorkerError(f"Faust stopped: {reason!r}")
+            for name, task in list(self._tasks.items()):
+                if task.done() and not task.cancelled():
+                    error = task.exception()
+                    if isinstance(error, WorkerError):
+                        raise error
+                    raise WorkerError(f"{name} stopped: {error!r}") from error
+            watchdog.look(self._app, self.consumer, self.partitions)
+            await asyncio.sleep(WATCH_S)
+
+    async def stop(self) -> None:
+        """Send what is ready, acknowledge it, commit, leave the group; within ``stop_within_s``."""
+        half_s = self.settings.stop_within_s / 2
+        last = [task for key, task in self._tasks.items() if key[0] == "inputs"]
+        if last and not self._app.crashed:
+            for runner in self._runners.values():
+                runner.stop()
+            await asyncio.wait(last, timeout=half_s)
+        for key in list(self._tasks):
+            await self._end(key)
+        self._runners.clear()
+        self._monitors.clear()
+        try:
+            await asyncio.wait_for(self._app.stop(), half_s)
+        except TimeoutError:
+            log.warning("group not left in time", after_s=half_s)
+        self._sender.close()
+
+    # -- what the app calls --------------------------------------------------------------------------------
+
+    async def _take(self, message: BatchMessage) -> None:
+        if message.epoch != self.consumer.epoch(message.tp):
+            return
+        topics = self.settings.topics
+        if message.topic == topics.pane_updates:
+            self._monitors[message.partition].put(message)
+        elif message.topic == topics.lifecycle:
+            await self._pass_on(message)
+        else:
+            self._runners[message.partition].put(message)
+
+    async def _pass_on(self, message: BatchMessage) -> None:
+        topics = self.settings.topics
+        events, letters = self._decoder.decode_lifecycle(raw_batch(message.tp, message.records))
+        try:
+            await self._sender.send(
+                [
+                    *outgoing.lifecycle_messages(topics.pane_updates, events),
+                    *outgoing.dead_letter_messages(topics.dead_letters, letters),
+                ]
+            )
+        except WorkerError as error:
+            await self._app.crash(error)
+            return
+        self.consumer.ack(message)
+
+    async def _start_offsets(self, tps: set[TP]) -> Mapping[TP, int]:
+        """Take over what is assigned; return where reading starts (what is left out: at the first record)."""
+        try:
+            return await self._take_over(tps)
+        except WorkerError as error:
+            await self._app.crash(error)
+            raise
+
+    async def _take_over(self, tps: set[TP]) -> dict[TP, int]:
+        topics = self.settings.topics
+        # A generation missed is one in which another member may have had our partitions.
+        generation, before = self._app.consumer_generation_id, self._generation
+        stayed = generation in {before, before + 1}
+        self._generation = generation
+        inputs = {tp.partition for tp in tps if tp.topic == topics.inference}
+        updates = {tp.partition for tp in tps if tp.topic == topics.pane_updates}
+        held = {("inputs", partition) for partition in inputs} | {
+            ("updates", partition) for partition in updates
+        }
+        for key in self._tasks.keys() - held:
+            await self._end(key)
+        for gone in self._runners.keys() - inputs:
+            del self._runners[gone]
+        for gone in self._monitors.keys() - updates:
+            del self._monitors[gone]
+
+        offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
+        kept = {p: runner for p, runner in self._runners.items() if stayed and await self._is_ours(runner)}
+        for runner in kept.values():
+            offsets.update(runner.resume())
+        offsets.update(await self._begin(inputs - kept.keys()))
+        offsets.update(await self._begin_monitors(updates, stayed=stayed))
+        log.info("assigned", partitions=sorted(inputs), kept=sorted(kept), generation=generation)
+        self._assigned.set()
+        return offsets
+
+    async def _is_ours(self, runner: PartitionRunner) -> bool:
+        return (
+            not self.settings.checkpoints or await self._claims.last_epoch(runner.partition) == runner.epoch
+        )
+
+    async def _begin(self, partitions: set[int]) -> dict[TP, int]:
+        for partition in partitions & self._runners.keys():
+            await self._end(("inputs", partition))
+        starts = await self._starts(sorted(partitions))
+        offsets: dict[TP, int] = {}
+        for partition, start in starts.items():
+            runner = PartitionRunner(
+                partition, self._counts, start, self.settings, self._decoder, self._clock, self.consumer,
+                self._sender,
+            )  # fmt: skip
+            self._runners[partition] = runner
+            self._tasks["inputs", partition] = asyncio.create_task(runner.run())
+            offsets.update({self._tp(side, partition): start.offsets[side] for side in SIDES})
+        return offsets
+
+    async def _starts(self, partitions: list[int]) -> dict[int, Start]:
+        """Claim partitions, then look where their logs end, then decide where reading starts."""
+        if not partitions:
+            return {}
+        settings, consumer = self.settings, self.consumer
+        tps = [self._tp(side, partition) for partition in partitions for side in SIDES]
+        if settings.checkpoints:
+            epochs = await asyncio.gather(*(self._claims.claim(partition) for partition in partitions))
+        else:
+            epochs = [1] * len(partitions)
+        ends = await consumer.highwaters(*tps)
+        first = dict(await consumer.earliest_offsets(*tps))
+        floor_ms = 0
+        if settings.checkpoints:
+            width_ms = settings.monitor.pane_width_ms
+            since_ms = max(0, self._clock.now_ms() - settings.join.hot_horizon_ms)
+            floor_ms = -(-since_ms // width_ms) * width_ms
+            found = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, since_ms - MARGIN_MS)))
+            later = {tp: at for tp, at in found.items() if at is not None}
+            first = {tp: later.get(tp, ends[tp]) for tp in tps}
+        starts = {}
+        for partition, epoch in zip(partitions, epochs, strict=True):
+            own = {side: self._tp(side, partition) for side in SIDES}
+            starts[partition] = Start(
+                epoch=epoch,
+                floor_ms=floor_ms,
+                offsets={side: first[tp] for side, tp in own.items()},
+                hold_until={side: ends[tp] for side, tp in own.items()},
+                committed={side: consumer.group_committed.get(tp, 0) for side, tp in own.items()},
+            )
+        return starts
+
+    async def _begin_monitors(self, partitions: set[int], *, stayed: bool) -> dict[TP, int]:
+        topics = self.settings.topics
+        offsets: dict[TP, int] = {}
+        new = [partition for partition in partitions if not (stayed and partition in self._monitors)]
+        for partition in partitions.difference(new):
+            offsets[TP(topics.pane_updates, partition)] = self._monitors[partition].resume()
+        if not new:
+            return offsets
+        published = await asyncio.to_thread(published_alerts, self.settings.kafka, topics.alerts)
+        tps = [TP(topics.pane_updates, partition) for partition in new]
+        first = await self.consumer.earliest_offsets(*tps)
+        for tp in tps:
+            await self._end(("updates", tp.partition))
+            monitor = MonitorRunner(tp, first[tp], self.settings, self.consumer, self._sender, set(published))
+            self._monitors[tp.partition] = monitor
+            self._tasks["updates", tp.partition] = asyncio.create_task(monitor.run())
+            offsets[tp] = first[tp]
+        return offsets
+
+    async def _end(self, key: tuple[str, int]) -> None:
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+            # Its error, if it had one, has stopped the worker, or is of a partition that is no longer ours.
+            await asyncio.wait([task])
+
+    def _tp(self, side: Side, partition: int) -> TP:
+        topics = self.settings.topics
+        return TP(topics.inference if side == "inference" else topics.labels, partition)
+
+
+def _quiet() -> None:
+    # Faust tells each service's start, and a crash with every frame; ours is one line with the reason.
+    for name in ("faust", "mode", "aiokafka", "streams.worker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
