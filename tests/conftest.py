@@ -3,9 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from aftcast.kafka_broker import KafkaBroker, missing_tools
+
+# No deadlines: the first call of a compiled loop compiles it. No database: a run depends on nothing before it.
+hypothesis.settings.register_profile("aftcast", deadline=None, database=None)
+hypothesis.settings.load_profile("aftcast")
 
 NOT_RUN = pytest.StashKey[int]()
 
