@@ -105,7 +105,7 @@ def connect(url: str, user: str = "default", password: str = "", database: str |
             port=port,
             username=user,
             password=password,
-            database=database or "__default__",
+            database=database,
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=ANSWER_TIMEOUT_S,
             # A session runs one statement at a time, and nothing here lives longer than a statement.

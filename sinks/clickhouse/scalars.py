@@ -13,7 +13,7 @@ from schemas.columns import BOOLEAN, DOUBLE, KIND_NAMES, LONG, NULL, STRING
 Texts = Callable[[pa.Array], pa.StringArray]
 
 NEEDS_ESCAPE = r'[\x00-\x1f"\\]'
-# Below it Python writes 1e-05 and Arrow 0.00001; canonical text is Python's.
+# Arrow writes 0.00001 and 1.00000000005e+10, Python 1e-05 and 10000000000.5; canonical is Python's.
 EXPONENT_BELOW = 1e-4
 
 
@@ -119,7 +119,8 @@ def _canonical_doubles(values: pa.DoubleArray) -> pa.StringArray:
     if within.any():
         integers = pa.array(floats[within].astype(np.int64)).cast(pa.string())
         texts = pc.replace_with_mask(texts, pa.array(within), integers)
-    rare = (integral & ~within) | (~integral & (np.abs(floats) < EXPONENT_BELOW))
+    shapes_differ = np.asarray(pc.match_substring(texts, "e")) | (np.abs(floats) < EXPONENT_BELOW)
+    rare = shapes_differ & ~within
     if rare.any():
         spelled = [str(int(x)) if x == int(x) else repr(x) for x in floats[rare].tolist()]
         texts = pc.replace_with_mask(texts, pa.array(rare), pa.array(spelled, pa.string()))
