@@ -22,8 +22,9 @@ class DriftAlert:
     is back within a quarter of the change. ``reversed``: the detectors found a change that leads back more
     than half of the way. ``new baseline``: a day of panes without another change.
 
-    A change looks larger than it is at the moment when it is found (up to twice, in simulations, and that is
-    why it was found then). Of a change half as large, the quarter is a half, three standard errors away.
+    The change is taken for as large as it is at least, two standard errors less than it looks: it looks
+    larger than it is when it is found, and must not pass for a recovery when it turns out smaller. Of a
+    change half as large as that, the quarter is still three standard errors away.
     """
 
     def __init__(
@@ -44,10 +45,14 @@ class DriftAlert:
         self._back_ms, self._horizon_ms = BACK_PANES * pane_width_ms, horizon_ms
         self._baseline_ms = BASELINE_PANES * pane_width_ms
         self._drift: DriftEvent | None = None
+        self._change = 0.0  # how large it is at least
         self._newest: deque[tuple[int, int, float, float, int]] = deque()
 
-    def drifted(self, drift: DriftEvent, *, withheld: bool) -> list[AlertEvent]:
-        """Take in a drift event; ``withheld`` during maintenance, when nothing begins to fire."""
+    def drifted(self, drift: DriftEvent, at_least: float, *, withheld: bool) -> list[AlertEvent]:
+        """Take in a drift event and how large the change is at least, in the unit of the error.
+
+        ``withheld`` during maintenance, when nothing begins to fire.
+        """
         known, worse = self._drift, drift.after > drift.before
         self._newest.clear()
         events: list[AlertEvent] = []
@@ -56,6 +61,7 @@ class DriftAlert:
             if worse == (known.after > known.before) or not is_back:
                 # It fires already; what counts as back is still the level before the first change.
                 self._drift = replace(drift, before=known.before)
+                self._change = max(self._change, at_least)
                 return []
             occasion = self._occasion(drift, {"resolution": "reversed"})
             events = (self._better if worse else self._worse).resolve(occasion)
@@ -64,7 +70,7 @@ class DriftAlert:
                 return events
         if not withheld:
             events += (self._worse if worse else self._better).fire(self._occasion(drift, {}))
-            self._drift = drift
+            self._drift, self._change = drift, at_least
         return events
 
     def fed(self, start_ms: int, end_ms: int, total: float, squares: float, n: int) -> list[AlertEvent]:
@@ -74,14 +80,13 @@ class DriftAlert:
             return []
         self._newest.append((start_ms, end_ms, total, squares, n))
         mean, variance, pairs = self._level()
-        change = abs(drift.after - drift.before)
-        enough = max(BACK_PAIRS, variance * (KNOWN_TO / change) ** 2)
+        enough = max(BACK_PAIRS, variance * (KNOWN_TO / self._change) ** 2)
         while self._newest[0][1] <= end_ms - self._back_ms and pairs - self._newest[0][4] >= enough:
             self._newest.popleft()
             mean, variance, pairs = self._level()
         known = pairs >= enough and end_ms - self._newest[0][0] >= self._back_ms
         away = (mean - drift.before) * (1.0 if drift.after > drift.before else -1.0)
-        if known and away <= change * BACK_SHARE:
+        if known and away <= self._change * BACK_SHARE:
             reason = "recovered"
         elif end_ms - drift.change_end_ms >= self._baseline_ms:
             reason = "new baseline"

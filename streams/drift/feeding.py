@@ -1,6 +1,7 @@
 """Mature panes go to the detectors in order, once; those that agree on a change make one drift event."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from schemas.findings import DriftEvent, Task
 from schemas.panes import PaneSums
@@ -24,6 +25,14 @@ RATE_DEFAULTS = {"PageHinkley": {"delta": 0.05, "threshold": 40.0, "alpha": 1.0}
 SCORE_DEFAULTS = {"PageHinkley": {"delta": 0.1, "threshold": 5.0, "alpha": 1.0}}
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A drift event, and how large the change is at least."""
+
+    drift: DriftEvent
+    at_least: float
+
+
 class ErrorSignal:
     """The error of one model version: what its detectors have been fed, and when they may speak."""
 
@@ -45,7 +54,7 @@ class ErrorSignal:
         self._begin()
         self._settled = True  # the first baseline is each detector's own affair
 
-    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> tuple[Fed | None, DriftEvent | None]:
+    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> tuple[Fed | None, Found | None]:
         """Take in the next mature pane.
 
         Returns
@@ -70,11 +79,11 @@ class ErrorSignal:
             self._settled = True
         return fed, None
 
-    def _found(self, detector: Detector, fed: Fed) -> DriftEvent:
+    def _found(self, detector: Detector, fed: Fed) -> Found:
         placed = self._history.place()
         self._history.forget(placed.start_ms)
         self._begin()
-        return DriftEvent(
+        drift = DriftEvent(
             model=self._model,
             model_version=self._version,
             segment="",
@@ -87,6 +96,7 @@ class ErrorSignal:
             before=placed.before,
             after=placed.after,
         )
+        return Found(drift, placed.at_least)
 
     def _begin(self) -> None:
         defaults = SCORE_DEFAULTS if self.regression else RATE_DEFAULTS

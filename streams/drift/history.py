@@ -1,22 +1,28 @@
 """What a signal has been since its baseline began, so that a change has a time and two levels."""
 
-from dataclasses import dataclass, replace
-from math import fsum
+from dataclasses import dataclass
+from math import fsum, sqrt
 
 from streams.drift.errors import Fed
 
 # About three days of panes in full; older ones are merged by twos, so their times get coarser, never wrong.
 MOST_STRETCHES = 4096
+LEAST_SHARE = 0.125  # of the change as it looks: where a few pairs make two standard errors more than that
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a change lies in event time, and the mean error on both sides of it."""
+    """Where a change lies in event time, the mean error on both sides, and how large it is at least.
+
+    A change looks larger than it is at the moment when it is found, which is why it was found then: up to
+    four times in simulations of thin traffic. ``at_least`` is two standard errors less than it looks.
+    """
 
     start_ms: int
     end_ms: int
     before: float
     after: float
+    at_least: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class _Stretch:
     start_ms: int
     end_ms: int
     total: float
+    squares: float
     n: int
 
 
@@ -34,7 +41,7 @@ class History:
         self._stretches: list[_Stretch] = []
 
     def append(self, fed: Fed) -> None:
-        self._stretches.append(_Stretch(fed.start_ms, fed.end_ms, fed.total, fed.n))
+        self._stretches.append(_Stretch(fed.start_ms, fed.end_ms, fed.total, fed.squares, fed.n))
         if len(self._stretches) > MOST_STRETCHES:
             old = self._stretches[: MOST_STRETCHES // 2]
             self._stretches[: len(old)] = [_joined(a, b) for a, b in zip(old[::2], old[1::2], strict=True)]
@@ -52,7 +59,10 @@ class History:
             if distance > best:
                 best, i = distance, j
         at = self._stretches[i]
-        return Placed(at.start_ms, at.end_ms, _mean(self._stretches[:i] or [at]), _mean(self._stretches[i:]))
+        before, _ = _mean(self._stretches[:i] or [at])
+        after, error = _mean(self._stretches[i:])
+        looks = abs(after - before)
+        return Placed(at.start_ms, at.end_ms, before, after, max(looks - 2 * error, looks * LEAST_SHARE))
 
     def forget(self, before_ms: int) -> None:
         """Drop what ended by ``before_ms``: a new baseline begins."""
@@ -60,8 +70,10 @@ class History:
 
 
 def _joined(a: _Stretch, b: _Stretch) -> _Stretch:
-    return replace(a, end_ms=b.end_ms, total=a.total + b.total, n=a.n + b.n)
+    return _Stretch(a.start_ms, b.end_ms, a.total + b.total, a.squares + b.squares, a.n + b.n)
 
 
-def _mean(stretches: list[_Stretch]) -> float:
-    return fsum(s.total for s in stretches) / sum(s.n for s in stretches)
+def _mean(stretches: list[_Stretch]) -> tuple[float, float]:
+    n = sum(s.n for s in stretches)
+    mean = fsum(s.total for s in stretches) / n
+    return mean, sqrt(max(0.0, fsum(s.squares for s in stretches) / n - mean * mean) / n)

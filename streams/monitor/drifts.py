@@ -33,13 +33,13 @@ class VersionDrift:
         signal = self._signal_for(task)
         for start_ms in series.between(since_ms, until_ms):
             end_ms = start_ms + self._settings.pane_width_ms
-            fed, drift = signal.feed(start_ms, end_ms, series.panes[start_ms].sums())
+            fed, found = signal.feed(start_ms, end_ms, series.panes[start_ms].sums())
             if fed is not None:
                 alerts += self._alert.fed(fed.start_ms, fed.end_ms, fed.total, fed.squares, fed.n)
-            if drift is not None:
-                drifts.append(drift)
+            if found is not None:
+                drifts.append(found.drift)
                 withheld = maintenance.covers(self._model, self._version, start_ms, end_ms)
-                alerts += self._alert.drifted(drift, withheld=withheld)
+                alerts += self._alert.drifted(found.drift, found.at_least, withheld=withheld)
         return drifts, alerts
 
     def give_up(self, now_ms: int) -> list[AlertEvent]:

@@ -38,7 +38,7 @@ def signal(task: str = "binary", detectors: tuple[DetectorSettings, ...] | None 
 
 def feed(one: ErrorSignal, panes: list[PaneSums]) -> list[DriftEvent]:
     fed = [one.feed(i * MINUTE_MS, (i + 1) * MINUTE_MS, sums) for i, sums in enumerate(panes)]
-    return [drift for _, drift in fed if drift is not None]
+    return [found.drift for _, found in fed if found is not None]
 
 
 def traffic(rng: np.random.Generator, panes: int, a_minute: float) -> np.ndarray:
@@ -171,4 +171,5 @@ def test_a_long_history_keeps_its_sums_and_its_order_in_bounded_room() -> None:
     placed = history.place()
     assert (placed.start_ms, placed.end_ms) == ((panes - 500) * MINUTE_MS, (panes - 499) * MINUTE_MS)
     assert (placed.before, placed.after) == pytest.approx((0.1, 0.5))
+    assert placed.at_least == pytest.approx(0.4 - 2 * (0.25 / 5000) ** 0.5)
     assert len(history._stretches) <= MOST_STRETCHES

@@ -58,6 +58,21 @@ def test_a_model_is_told_once_when_it_drifts_and_once_when_it_recovers() -> None
     assert minute(610) < alerts[1].timestamp_ms <= minute(690)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_change_found_in_few_labels_that_turns_out_smaller_does_not_pass_for_a_recovery(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    monitor = Monitor(PLAIN)
+    monitor.absorb(
+        batch(
+            *(row(minute(i), n=7, wrong=int(rng.binomial(7, 0.2 if i >= 1000 else 0.1))) for i in range(2200))
+        )
+    )
+    drift_alerts = [a for a in monitor.advance([reached(minute(2200))]).alerts if a.kind == "drift"]
+    assert [alert.status for alert in drift_alerts] == ["firing"]
+
+
 def test_a_regression_is_told_by_its_doubles_and_its_drift_by_absolute_errors() -> None:
     rng = np.random.default_rng(3)
     monitor = Monitor(PLAIN)
