@@ -15,7 +15,7 @@ _CODES = {type(None): NULL, bool: BOOLEAN, int: LONG, float: DOUBLE, str: STRING
 
 def assemble(fields: pa.Schema, records: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     """Return records that ``rules.check`` has passed as one batch with the schema ``fields``."""
-    columns = [_column(field.type, [record[field.name] for record in records]) for field in fields]
+    columns = [column(field.type, [record[field.name] for record in records]) for field in fields]
     return pa.RecordBatch.from_arrays(columns, schema=fields)
 
 
@@ -26,7 +26,8 @@ def with_coordinates(columns: pa.RecordBatch, offsets: IntArray, times: IntArray
     return columns
 
 
-def _column(kind: pa.DataType, values: list[Any]) -> pa.Array:
+def column(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    """Return values of the types that ``kind`` takes as one array."""
     if kind.equals(SCALAR):
         return _union(values)
     if pa.types.is_map(kind):
@@ -58,5 +59,5 @@ def _map(kind: pa.DataType, values: list[Any]) -> pa.Array:
     absent = np.array([value is None for value in values] + [False])
     starts = pa.array(np.concatenate([[0], ends]).astype(np.int32), mask=absent if absent.any() else None)
     keys = pa.array(list(chain.from_iterable(value for value in values if value)), pa.string())
-    items = _column(kind.item_type, [item for value in values if value for item in value.values()])
+    items = column(kind.item_type, [item for value in values if value for item in value.values()])
     return pa.MapArray.from_arrays(starts, keys, items, type=kind)

@@ -12,15 +12,16 @@ from schemas.contracts import CONTRACTS, LIFECYCLE, Contract
 from schemas.findings import LifecycleEvent
 from schemas.records import DeadLetter, DecodedBatch, IntArray, RawBatch
 from streams.decode.assemble import assemble, with_coordinates
+from streams.decode.documents import columns_of
 from streams.decode.events import EVENTS, INFERENCE_EVENT, LABEL_EVENT, ColumnarEvent
-from streams.decode.framing import CONFLUENT_MARK, MAX_BYTES, TELLING_HEADERS, Frames
+from streams.decode.framing import CONFLUENT_MARK, MAX_BYTES, TELLING_HEADERS, Framed, Frames
 from streams.decode.json_text import parse_object
 from streams.decode.kernels import all_start_with
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import Registry
 from streams.decode.rules import RULES, check
 from streams.decode.times import MAX_AHEAD_MS, latest_ms
-from streams.decode.whole import Reading, merge, read_whole
+from streams.decode.whole import Reading, avro_reader, merge, read_whole
 
 SHOWN = 200
 LONGEST_REASON = 400  # a key of a map may be as long as the value
@@ -88,10 +89,11 @@ class Decoder:
         raw = RawBatch(
             topic, partition, offsets, record_times_ms, [None] * len(records), [b""] * len(records)
         )
+        reading = self._documents(event, raw, records, np.arange(len(records)))
         singles = _Singles(event.contract, raw, self._max_ahead_ms)
-        for at, record in enumerate(records):
-            singles.take(at, lambda record=record: record)
-        return self._columns(event, raw, Reading(), singles)
+        for at in sorted(reading.suspects):
+            singles.take(at, lambda at=at: records[at])
+        return self._columns(event, raw, reading, singles)
 
     def _decode(self, event: ColumnarEvent, raw: RawBatch) -> DecodedBatch:
         reading = self._uniform(event, raw)
@@ -112,7 +114,8 @@ class Decoder:
                 return None
         if not _all_start_with(values, prefix):
             return None
-        return read_whole(event, schema, values, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
+        read = avro_reader(event, schema, values)
+        return read_whole(read, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
 
     def _is_own(self, name: str, value: bytes) -> bool:
         frames = self._frames[name]
@@ -124,28 +127,46 @@ class Decoder:
         return writer is not None and writer.own
 
     def _mixed(self, event: ColumnarEvent, raw: RawBatch) -> Reading:
-        """Read together what is our own Avro under whatever frame; leave the rest to be read one by one."""
+        """Read together what is our own Avro under whatever frame, and what is JSON; leave the rest."""
         frames = self._frames[event.name]
         frames.start_batch()
         payloads: list[bytes] = []
-        positions: list[int] = []
+        payload_positions: list[int] = []
+        documents: list[Mapping[str, Any]] = []
+        document_positions: list[int] = []
         rest: list[int] = []
         headers = raw.headers or [()] * len(raw)
         for at, (value, its_headers) in enumerate(zip(raw.values, headers, strict=True)):
             try:
                 framed = frames.take_apart(value, its_headers)
+                if framed.writer is None:
+                    documents.append(_document(framed))
+                    document_positions.append(at)
+                elif framed.writer.own:
+                    payloads.append(framed.payload)
+                    payload_positions.append(at)
+                else:
+                    rest.append(at)
             except RejectedError:
                 rest.append(at)
-                continue
-            if framed.writer is not None and framed.writer.own:
-                payloads.append(framed.payload)
-                positions.append(at)
-            else:
-                rest.append(at)
-        here = np.array(positions, np.int64)
-        times = raw.record_times_ms[here]
-        reading = read_whole(event, event.bare_schema, payloads, here, times, self._max_ahead_ms)
+        reading = self._documents(event, raw, documents, np.array(document_positions, np.int64))
+        here = np.array(payload_positions, np.int64)
+        read = avro_reader(event, event.bare_schema, payloads)
+        reading.add(read_whole(read, here, raw.record_times_ms[here], self._max_ahead_ms))
         reading.suspects += rest
+        return reading
+
+    def _documents(
+        self, event: ColumnarEvent, raw: RawBatch, documents: Sequence[Mapping[str, Any]], here: IntArray
+    ) -> Reading:
+        def read(start: int, end: int) -> pa.RecordBatch:
+            return columns_of(event, documents[start:end])
+
+        reading = read_whole(read, here, raw.record_times_ms[here], self._max_ahead_ms)
+        if extra := set().union(*documents) - _NAMES[event.name]:
+            at_once = np.concatenate([np.zeros(0, np.int64), *(positions for positions, _ in reading.parts)])
+            for index in np.searchsorted(here, at_once).tolist():
+                reading.unknown_fields.update(extra & documents[index].keys())
         return reading
 
     def _singly(self, contract: Contract, raw: RawBatch, positions: Iterable[int]) -> "_Singles":
@@ -159,12 +180,7 @@ class Decoder:
                 if framed.writer is not None:
                     singles.extra = framed.writer.extra
                     return framed.writer.read(framed.payload)
-                if framed.document is None:
-                    return parse_object(framed.payload)
-                if type(framed.document) is not dict:
-                    raise RejectedError("not_an_object", "data", "expected data to be a JSON object")
-                document: dict[str, Any] = framed.document
-                return document
+                return _document(framed)
 
             singles.take(at, read)
         return singles
@@ -181,7 +197,8 @@ class Decoder:
         if len(positions) < len(raw):
             offsets, times = offsets[positions], times[positions]
         batch = with_coordinates(columns, offsets, times)
-        return DecodedBatch(batch, tuple(singles.dead_letters), dict(singles.unknown_fields))
+        unknown = reading.unknown_fields + singles.unknown_fields
+        return DecodedBatch(batch, tuple(singles.dead_letters), dict(sorted(unknown.items())))
 
 
 class _Singles:
@@ -222,6 +239,15 @@ class _Singles:
         self.positions.append(at)
         self.records.append(clean)
         self.unknown_fields.update(self.extra or record.keys() - _NAMES[self._name])
+
+
+def _document(framed: Framed) -> Mapping[str, Any]:
+    if framed.document is None:
+        return parse_object(framed.payload)
+    if type(framed.document) is not dict:
+        raise RejectedError("not_an_object", "data", "expected data to be a JSON object")
+    document: dict[str, Any] = framed.document
+    return document
 
 
 def _all_start_with(values: Sequence[bytes | None], prefix: bytes) -> TypeGuard[Sequence[bytes]]:

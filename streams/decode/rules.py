@@ -127,9 +127,9 @@ def _plain_score(value: Any) -> bool:
 def _plain_scalar(value: Any) -> bool:
     kind = type(value)
     if kind is float:
-        return bool(isfinite(value))
+        return isfinite(value)
     if kind is int:
-        return -(2**63) <= value < 2**63
+        return value in INT64
     return _plain_text(value) or kind is bool or value is None
 
 

@@ -1,6 +1,7 @@
-"""Many Avro values to columns in one call, halved around what cannot be read that way."""
+"""Many records to columns in one call, halved around those that cannot be read that way."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,33 +18,41 @@ HALVED_DOWN_TO = 32  # one bad value in 20,000 costs two more passes and 32 sing
 
 @dataclass
 class Reading:
-    """Columns with the positions they belong to, and the positions that must be read one by one."""
+    """Columns with the positions they belong to, and the positions that must be read one by one.
+
+    ``unknown_fields`` counts the extra names of the records in ``parts``.
+    """
 
     parts: list[tuple[IntArray, pa.RecordBatch]] = field(default_factory=list)
     suspects: list[int] = field(default_factory=list)
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Reading") -> None:
+        self.parts += other.parts
+        self.suspects += other.suspects
+        self.unknown_fields += other.unknown_fields
 
 
 def read_whole(
-    event: ColumnarEvent,
-    schema: str,
-    values: Sequence[bytes],
+    read: Callable[[int, int], pa.RecordBatch],
     positions: IntArray,
     record_times_ms: IntArray,
     max_ahead_ms: int,
 ) -> Reading:
-    """Return what pyruhvro and the screening accept of ``values``; the three sequences go together.
+    """Return what can be read together and passes the screening, and the positions of the rest.
 
-    ``schema`` is one of the event's three, by the frame that ``values`` still carry.
+    ``read`` returns the columns of a half-open range of the records that ``positions`` and
+    ``record_times_ms`` belong to; any exception means that some record of the range is in its way.
     """
     reading = Reading()
-    pending = [(0, len(values))]
+    pending = [(0, len(positions))]
     while pending:
         start, end = pending.pop()
         if start == end:
             continue
         times = record_times_ms[start:end]
         try:
-            columns = _read(event, schema, values if end - start == len(values) else values[start:end])
+            columns = read(start, end)
             marks = screen(columns, times, max_ahead_ms)
         except BaseException as error:
             # A panic of the Rust side is no Exception; it, too, must only cost the value that caused it.
@@ -63,10 +72,18 @@ def read_whole(
     return reading
 
 
-def _read(event: ColumnarEvent, schema: str, values: Sequence[bytes]) -> pa.RecordBatch:
-    columns = pyruhvro.deserialize_array(values if isinstance(values, list) else list(values), schema)
-    frame = columns.num_columns - len(event.fields)
-    return columns.select(range(frame, columns.num_columns)) if frame else columns
+def avro_reader(
+    event: ColumnarEvent, schema: str, values: Sequence[bytes]
+) -> Callable[[int, int], pa.RecordBatch]:
+    """Return what ``read_whole`` needs; ``schema`` is that of the event's three that fits the frame."""
+
+    def read(start: int, end: int) -> pa.RecordBatch:
+        whole = end - start == len(values) and isinstance(values, list)
+        columns = pyruhvro.deserialize_array(values if whole else list(values[start:end]), schema)
+        frame = columns.num_columns - len(event.fields)
+        return columns.select(range(frame, columns.num_columns)) if frame else columns
+
+    return read
 
 
 def merge(

@@ -151,11 +151,28 @@ def test_whole_and_single_reading_of_labels_agree(records: list[Any]) -> None:
 @given(st.lists(inference_records, min_size=1, max_size=4))
 def test_json_and_avro_of_the_same_event_give_the_same_row_or_the_same_reason(records: list[Any]) -> None:
     avro = decode("InferenceEvent", [encode_single_object("InferenceEvent", r) for r in records])
-    text = decode("InferenceEvent", [json.dumps(r).encode() for r in records])
+    text = agree("InferenceEvent", [json.dumps(r).encode() for r in records])
     assert [typed(row) for row in rows(avro)] == [typed(row) for row in rows(text)]
     assert [(d.offset, d.reason, d.field) for d in avro.dead_letters] == [
         (d.offset, d.reason, d.field) for d in text.dead_letters
     ]
+
+
+json_values = st.recursive(
+    st.one_of(any_scalar, st.integers(), st.just("2025-11-21T04:40:00Z"), times_ms),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.tuples(inference_records, st.sampled_from(INFERENCE.fields), json_values), max_size=4))
+def test_json_with_any_value_in_any_field_is_judged_alike_together_and_alone(changes: list[Any]) -> None:
+    values: list[bytes | None] = [
+        json.dumps(record | {field.name: value, "extra": 1}).encode() for record, field, value in changes
+    ]
+    batch = agree("InferenceEvent", values)
+    assert sum(batch.unknown_fields.values()) == batch.columns.num_rows
 
 
 GOOD = {
@@ -170,7 +187,7 @@ GOOD = {
 }
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_corrupted_bytes_end_in_one_place_whatever_was_broken(data: st.DataObject) -> None:
     good = encode_single_object("InferenceEvent", GOOD)
