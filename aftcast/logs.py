@@ -2,17 +2,17 @@
 
 import logging
 import sys
-from typing import IO, Any
+from typing import Any, TextIO
 
 import structlog
 
 
-def configure_logs(stream: IO[str] | None = None, level: int = logging.INFO) -> None:
+def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> None:
     """Send structlog's events, and the standard library's from warnings on, to one stream.
 
     ``stream`` is standard error unless given; colours are for terminals only.
     """
-    output = stream or sys.stderr
+    output: TextIO = stream or sys.stderr
     at_terminal = output.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

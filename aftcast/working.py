@@ -1,16 +1,36 @@
 """From the configuration to running roles: joining and watching, writing raw rows, or both in one process."""
 
+import os
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from types import FrameType
 from typing import Literal
 
+import structlog
+from confluent_kafka import KafkaException
+
 from aftcast.configuration import Configuration
+from aftcast.failure import Failure
+from aftcast.logs import configure_logs
+from aftcast.raw_metrics import RawCollector
 from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
+from streams.worker.metrics import MetricsServer
 from streams.worker.registry import ConfluentRegistry
+from streams.worker.run import run_worker
 from streams.worker.settings import TopicNames, WorkerSettings
 
 Role = Literal["both", "streams", "raw"]
+STOP_WITHIN_S = 5.0
+PORTS_TRIED = 20
+
+log = structlog.get_logger("aftcast")
 
 
 def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
@@ -38,11 +58,14 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
     )
 
 
-def raw_writer(configuration: Configuration) -> RawWriter:
-    """Return the raw role, which opens ClickHouse when it has something to write."""
+def raw_writer(configuration: Configuration, options: Mapping[str, str] | None = None) -> RawWriter:
+    """Return the raw role, which opens ClickHouse when it has something to write.
+
+    ``options`` are more of librdkafka's, over those of the configuration.
+    """
     topics = configuration.topics.model_dump(exclude={"partitions", "state"})
     settings = RawWriterSettings(
-        kafka=configuration.kafka.client_options(),
+        kafka={**configuration.kafka.client_options(), **(options or {})},
         topics=RawTopics(**topics),
         group=configuration.kafka.group + "-raw",
         database=configuration.clickhouse.database,
@@ -59,3 +82,102 @@ def open_database(configuration: Configuration) -> Client:
     store = configuration.clickhouse
     password = store.password.get_secret_value() if store.password else ""
     return connect(store.url, store.user, password, store.database)
+
+
+def run(configuration: Configuration, role: Role) -> int:
+    """Run one role or both until told to stop, and return the process's exit code.
+
+    Raises
+    ------
+    Failure
+        If a role cannot go on; a supervisor starts the process again.
+    """
+    configure_logs()
+    for text in configuration.remarks():
+        log.warning(text)
+    port = metrics_port(configuration)
+    if role == "raw":
+        return _run_raw(configuration, port)
+    settings = replace(worker_settings(configuration), metrics_port=port)
+    decoder = Decoder(registry_of(configuration))
+    if role == "streams":
+        return run_worker(settings, decoder)
+    raw = RawThread(configuration)
+    raw.start()
+    try:
+        code = run_worker(settings, decoder)
+    finally:
+        raw.stop()
+    raw.raise_failure()
+    return code
+
+
+class RawThread(threading.Thread):
+    """The raw role beside the other; when it cannot go on, it takes the process with it."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(name="raw", daemon=True)
+        self.writer = raw_writer(configuration)
+        self._stop_event = threading.Event()
+        self._failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.writer.run(self._stop_event)
+        except Exception as error:
+            self._failure = error
+            log.error("raw role stopped", reason=str(error))  # noqa: TRY400 - one line
+            # The streams role leaves its group in order, as after any other SIGTERM.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(self) -> None:
+        self._stop_event.set()
+        self.join(STOP_WITHIN_S)
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise Failure(f"the raw role stopped: {self._failure}") from self._failure
+
+
+def _run_raw(configuration: Configuration, port: int) -> int:
+    stop = threading.Event()
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
+    writer = raw_writer(configuration)
+    metrics = MetricsServer(RawCollector(writer.counters), port)
+    log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
+    try:
+        writer.run(stop)
+    except (ClickHouseError, KafkaException) as error:
+        raise Failure(f"the raw role stopped: {error}") from error
+    finally:
+        metrics.close()
+    log.info("stopped")
+    return 0
+
+
+def metrics_port(configuration: Configuration) -> int:
+    """Return where to serve metrics; a default that is taken moves to the next free port, and says so.
+
+    Raises
+    ------
+    Failure
+        If a port that was asked for is taken.
+    """
+    wanted = configuration.metrics.port
+    asked_for = "port" in configuration.metrics.model_fields_set
+    for port in range(wanted, wanted + (1 if asked_for else PORTS_TRIED)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port != wanted:
+            log.warning("metrics port is taken", wanted=wanted, port=port)
+        return port
+    raise Failure(f"[metrics] port {wanted} is taken; give another, or 0 for any")

@@ -25,4 +25,4 @@ def worker(
     from aftcast.loading import load
     from aftcast.working import run
 
-    run(load(config, options={"metrics": {"port": metrics_port}}), role.value)
+    raise typer.Exit(run(load(config, options={"metrics": {"port": metrics_port}}), role.value))

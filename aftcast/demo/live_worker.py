@@ -1,4 +1,4 @@
-"""The real worker and the raw writer on threads of the demo's process, in simulated time, without checkpoints."""
+"""The real worker and the raw writer as threads of the demo, in simulated time and without checkpoints."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from streams.worker.worker import Worker
 
 # Every half second instead of every second: here a second is five minutes.
 SEND_INTERVAL_S = 0.5
+QUIET = {"log_level": "0"}  # librdkafka would write over the screen
 
 
 class LiveWorker(threading.Thread):
@@ -21,8 +22,10 @@ class LiveWorker(threading.Thread):
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         super().__init__(name="worker", daemon=True)
         self.failure: BaseException | None = None
+        settings = worker_settings(configuration)
         self._settings = replace(
-            worker_settings(configuration),
+            settings,
+            kafka={**settings.kafka, **QUIET},
             # The mock cluster compacts nothing and its transactions are partial.
             checkpoints=False,
             metrics_port=None,
@@ -67,6 +70,7 @@ class LiveWorker(threading.Thread):
         finally:
             told.cancel()
             await worker.stop()
+            self._worker = None
 
 
 class LiveRawWriter(threading.Thread):
@@ -75,7 +79,7 @@ class LiveRawWriter(threading.Thread):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(name="raw-writer", daemon=True)
         self.failure: BaseException | None = None
-        self._writer = raw_writer(configuration)
+        self._writer = raw_writer(configuration, QUIET)
         self._stop_event = threading.Event()
 
     def run(self) -> None:

@@ -107,9 +107,7 @@ class Show:
 
     def opening(self) -> None:
         if not self._options.as_json:
-            say(
-                "aftcast demo: Kafka is librdkafka's mock cluster, ClickHouse is chDB; nothing is checkpointed"
-            )
+            say("aftcast demo: Kafka is librdkafka's mock cluster, ClickHouse is chDB; no checkpoints")
             say(f"ClickHouse's HTTP interface: {self._address}; to try from another terminal:")
             url = "" if self._address.endswith(":8123") else f"--url {self._address} "
             for statement in STATEMENTS:

@@ -1,0 +1,36 @@
+"""What the raw role tells Prometheus: records read, written and waiting."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sinks.raw_writer import RawCounters
+
+COUNTERS = {
+    "aftcast_raw_read": ("read", "Records read from all topics."),
+    "aftcast_raw_written": ("written", "Records whose block is in ClickHouse."),
+    "aftcast_raw_blocks": ("blocks", "Blocks written."),
+    "aftcast_raw_retries": ("retries", "Writes tried again because ClickHouse was away."),
+    "aftcast_raw_skipped": ("skipped", "Dead letters of the inputs, which come by their own topic."),
+    "aftcast_raw_unreadable": ("unreadable", "Records of our own topics that another version wrote."),
+    "aftcast_raw_gaps": ("gaps", "Times that the log no longer held what was to be read."),
+}
+WAITING = "aftcast_raw_waiting"
+ROWS = "aftcast_raw_rows"
+
+
+class RawCollector(Collector):
+    """Reads the raw role's counters when Prometheus asks."""
+
+    def __init__(self, counters: RawCounters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (field, explanation) in COUNTERS.items():
+            yield CounterMetricFamily(name, explanation, value=getattr(self._counters, field))
+        yield GaugeMetricFamily(WAITING, "Records of the block that is kept.", value=self._counters.waiting)
+        rows = CounterMetricFamily(ROWS, "Rows written.", labels=["table"])
+        for table, count in sorted(self._counters.rows.items()):
+            rows.add_metric([table], count)
+        yield rows
