@@ -8,7 +8,7 @@ import pytest
 
 from aftcast.kafka_broker import KafkaBroker, missing_tools
 
-# No deadlines: the first call of a compiled loop compiles it. No database: a run depends on nothing before it.
+# No deadlines: the first call of a compiled loop compiles it. No database: a run depends on none before it.
 hypothesis.settings.register_profile("aftcast", deadline=None, database=None)
 hypothesis.settings.load_profile("aftcast")
 
