@@ -128,9 +128,12 @@ class RawWriter:
                     self._deliver(consumer, messages, stop)
         finally:
             consumer.close()
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assign(consumer, partitions)
@@ -208,7 +211,7 @@ class RawWriter:
                 break
             except self._away as error:
                 self.counters.retries += 1
-                self._client = None
+                self._disconnect()
                 self._log.warning(
                     f"{error}; a block of {len(messages)} records kept, retrying in {pause_s:g} s"
                 )

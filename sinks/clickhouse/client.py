@@ -131,7 +131,11 @@ def _embedded(path: str, database: str | None) -> Client:
         raise RefusedError(f"clickhouse: cannot open {path} ({_first_line(cause)})") from error
     client = Client(driver, path)
     if database:
-        client.command(f"USE `{database}`")
+        try:
+            client.command(f"USE `{database}`")
+        except ClickHouseError:
+            client.close()
+            raise
     return client
 
 

@@ -367,6 +367,11 @@ def test_a_table_that_is_not_there_is_named_with_the_remedy(clickhouse_url: str)
     client.close()
 
 
+def test_a_database_that_is_not_there_is_named_with_the_remedy(clickhouse_url: str) -> None:
+    with pytest.raises(RefusedError, match=r"nowhere.*; create the database with: aftcast setup$"):
+        connect(clickhouse_url, database="nowhere").rows("SELECT 1")
+
+
 def test_nothing_listening_is_unreachable_and_says_where() -> None:
     with pytest.raises(
         UnreachableError, match=r"^clickhouse: not reachable at 127.0.0.1:1 \(connection refused\)$"

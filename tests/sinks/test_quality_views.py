@@ -348,6 +348,16 @@ def test_cold_rows_take_back_what_the_stream_counted_and_add_all_events(
             assert row[name] == near, (name, key)
 
 
+def test_a_model_without_a_recorded_state_is_immature_under_any_settings(embedded_database: Any) -> None:
+    Writer(embedded_database.client, embedded_database.name).write_rollups(
+        pane_rows([Joined(T0_MS, 1, 1, True)])
+    )
+    (row,) = embedded_database.client.rows(
+        "SELECT accuracy, is_mature FROM model_quality(window_seconds = 60) SETTINGS join_use_nulls = 1"
+    )
+    assert row == {"accuracy": 1.0, "is_mature": False}
+
+
 def test_a_window_in_which_nothing_counts_has_no_row(embedded_database: Any) -> None:
     rows = pane_rows([Joined(T0_MS, "a")])
     writer = Writer(embedded_database.client, embedded_database.name)

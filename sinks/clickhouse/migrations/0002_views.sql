@@ -25,8 +25,9 @@ SELECT
         [arrayConcat(arrayMap(n -> 0, counts), counts)],
         [arrayConcat(arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts), arrayMap(n -> 0, counts))]
     ) AS class_counts,
+    -- ifNull: whoever asks may have set join_use_nulls.
     toBool(
-        s.task != '' AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until
+        ifNull(s.task != '' AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until, 0)
     ) AS is_mature
 FROM
 (
