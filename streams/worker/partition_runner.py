@@ -165,26 +165,16 @@ class PartitionRunner:
         if not self._settle():
             return
         seeks, applied, self._applied = self._seeks, self._applied, []
-        topics, counters = self._settings.topics, self._stage.counters
-        progress = Progress(
-            self.partition, self._input_partitions, self.epoch, inference_ms, labels_ms, caught_up
-        )
-        totals = StreamTotals(
-            self.partition,
-            self.epoch,
-            min(inference_ms, labels_ms),
-            counters.inference_read + counters.labels_read,
-            counters.inference_dead_lettered + counters.labels_dead_lettered,
-        )
-        await self._sender.send(
-            [
-                *outgoing.dead_letter_messages(topics.dead_letters, self._new_dead_letters()),
-                *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
-                outgoing.totals_message(topics.pane_updates, totals),
-                # Last: progress says that the rows before it are all there is up to its time.
-                *outgoing.progress_messages(topics.pane_updates, self._update_partitions, progress),
-            ]
-        )
+        topics = self._settings.topics
+        told = [
+            *outgoing.dead_letter_messages(topics.dead_letters, self._new_dead_letters()),
+            *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
+        ]
+        if min(inference_ms, labels_ms) > 0:
+            # Last: progress says that the rows before it are all there is up to its time. Not before both
+            # topics have a time: 1970 would make everything since then look silent.
+            told += self._how_far(inference_ms, labels_ms, caught_up)
+        await self._sender.send(told)
         if seeks == self._seeks:
             for message in applied:
                 self._consumer.ack(message)
@@ -220,6 +210,23 @@ class PartitionRunner:
         self._progress = self._reader.progress(max(0, tick_ms), self._caught_up())
         self._stage.advance(self._progress[0], self._progress[1])
         return self._progress
+
+    def _how_far(self, inference_ms: int, labels_ms: int, caught_up: bool) -> list[Outgoing]:
+        topic, counters = self._settings.topics.pane_updates, self._stage.counters
+        progress = Progress(
+            self.partition, self._input_partitions, self.epoch, inference_ms, labels_ms, caught_up
+        )
+        totals = StreamTotals(
+            self.partition,
+            self.epoch,
+            min(inference_ms, labels_ms),
+            counters.inference_read + counters.labels_read,
+            counters.inference_dead_lettered + counters.labels_dead_lettered,
+        )
+        return [
+            outgoing.totals_message(topic, totals),
+            *outgoing.progress_messages(topic, self._update_partitions, progress),
+        ]
 
     async def _apply(self, piece: Piece[BatchMessage]) -> None:
         seeks = self._seeks
