@@ -23,7 +23,10 @@ SELECT
         [arrayConcat(labels, predicted_classes)],
         [arrayConcat(counts, arrayMap(n -> 0, counts))],
         [arrayConcat(arrayMap(n -> 0, counts), counts)],
-        [arrayConcat(arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts), arrayMap(n -> 0, counts))]
+        [arrayConcat(
+            arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts),
+            arrayMap(n -> 0, counts)
+        )]
     ) AS class_counts,
     -- ifNull: whoever asks may have set join_use_nulls.
     toBool(
