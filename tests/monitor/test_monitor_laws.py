@@ -101,6 +101,21 @@ def test_nothing_is_said_until_every_partition_was_heard_and_then_nothing_is_mis
     assert late.advance(both[1:]) == prompt.advance(both)
 
 
+def test_a_backlog_taken_in_steps_finds_what_it_finds_at_once() -> None:
+    at_once, stepwise = Monitor(SETTINGS), Monitor(SETTINGS)
+    rows = batch(*(row(T0 + i * MINUTE_MS, n=60, wrong=25 if 200 <= i < 300 else 2) for i in range(600)))
+    end = [reached(T0 + 600 * MINUTE_MS)]
+    for monitor in (at_once, stepwise):
+        monitor.absorb(rows)
+    whole = at_once.advance(end)
+    steps = list(stepwise.steps(end))
+    found = [stepwise.advance(step) for step in steps]
+    assert len(steps) == 40
+    assert [drift for one in found for drift in one.drifts] == list(whole.drifts)
+    assert {alert.event_id for one in found for alert in one.alerts} == {a.event_id for a in whole.alerts}
+    assert len(whole.alerts) >= 6
+
+
 def test_windows_merge_panes_and_partitions_and_say_whether_they_are_mature() -> None:
     monitor = Monitor(SETTINGS)
     monitor.absorb(

@@ -95,6 +95,18 @@ def test_drifts_do_not_alert_in_maintenance_but_are_recorded() -> None:
     assert findings.alerts == ()
 
 
+def test_an_alert_names_what_was_done_to_the_model_shortly_before() -> None:
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=0, rules=(LOW,)))
+    monitor.absorb_lifecycle("fraud", "1", minute(95), "deployed")
+    monitor.absorb_lifecycle("fraud", "1", minute(20), "promoted")
+    monitor.absorb_lifecycle("price", "7", minute(99), "deployed")
+    monitor.absorb(batch(*(row(minute(i), n=100, wrong=40 if i >= 100 else 2) for i in range(120))))
+    fired = [a for a in monitor.advance([reached(minute(120))]).alerts if a.status == "firing"]
+    assert {alert.kind for alert in fired} == {"threshold", "drift"}
+    assert {alert.evidence.get("lifecycle") for alert in fired} == {"deployed 1"}
+    assert all(alert.summary.endswith("; deployed 1 shortly before") for alert in fired)
+
+
 def states(monitor: Monitor, until: float) -> list[ModelState]:
     return list(monitor.advance([reached(minute(until))]).states)
 
