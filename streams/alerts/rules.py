@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from schemas.figures import MODEL_QUALITY_COLUMNS
 from schemas.settings import RuleSettings
 
 Verdict = Literal["beyond", "within", "unknown"]
@@ -22,6 +23,19 @@ WITHOUT_LABELS = frozenset(
         "cost",
     }
 )
+
+
+def check(rule: RuleSettings) -> None:
+    """Raise ``ValueError`` for a rule that could never speak, with the remedy."""
+    if rule.metric not in MODEL_QUALITY_COLUMNS:
+        known = ", ".join(MODEL_QUALITY_COLUMNS)
+        raise ValueError(
+            f"rule {rule.name}: metric must be a column of model_quality ({known}); got {rule.metric!r}"
+        )
+    if (rule.below is None) == (rule.above is None):
+        raise ValueError(f"rule {rule.name}: give one of below and above; got {rule.below} and {rule.above}")
+    if rule.window_ms <= 0:
+        raise ValueError(f"rule {rule.name}: window must be above 0; got {rule.window_ms} ms")
 
 
 def concerns(rule: RuleSettings, model: str, segment: str) -> bool:

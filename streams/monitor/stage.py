@@ -9,7 +9,8 @@ from schemas.findings import AlertEvent, DriftEvent, ModelState, Progress, Strea
 from schemas.panes import PaneSums
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
-from streams.drift import Frontier
+from streams.alerts.rules import check
+from streams.drift import Frontier, make_detector
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
@@ -42,9 +43,18 @@ class Monitor:
         Keep every pane of every segment with its histograms, for a replay that shows all windows. Otherwise
         panes are dropped a day after they and the longest rule window have matured, segments are those of
         the rules, and quantiles are None in ``windows`` unless a rule is about one.
+
+    Raises
+    ------
+    ValueError
+        If a rule could never speak, or a detector is not one of river's; the message says what would do.
     """
 
     def __init__(self, settings: MonitorSettings, *, keep_all: bool = False) -> None:
+        for rule in settings.rules:
+            check(rule)
+        for detector in settings.detectors:
+            make_detector(detector.name, detector.parameters)
         self._settings = settings
         self._keep_all = keep_all
         self._store = PaneStore(
@@ -132,7 +142,10 @@ class Monitor:
     def windows(
         self, model: str, model_version: str, segment: str, window_ms: int
     ) -> Iterator[tuple[int, PaneSums, bool]]:
-        """Walk through aligned windows that have panes: start, sums and whether the window is mature."""
+        """Walk through aligned windows that have panes: start, sums and whether the window is mature.
+
+        The sums are shared with the monitor: read them only.
+        """
         series = self._store.series.get((model, model_version, segment))
         if series is None:
             return

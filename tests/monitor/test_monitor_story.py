@@ -1,11 +1,13 @@
 """What a model's life looks like to the monitor: tasks, drift behind late labels, silence, corrections."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pane_rows import HOUR_MS, MINUTE_MS, T0, batch, numbers, reached, row
 
 from schemas.findings import AlertEvent, DriftEvent, ModelState
-from schemas.settings import ModelSettings, MonitorSettings, RuleSettings
+from schemas.settings import DetectorSettings, ModelSettings, MonitorSettings, RuleSettings
 from streams.monitor import Monitor
 
 PLAIN = MonitorSettings(maturity_horizon_ms=10 * MINUTE_MS)
@@ -93,6 +95,25 @@ def test_drifts_do_not_alert_in_maintenance_but_are_recorded() -> None:
     findings = monitor.advance([reached(minute(500))])
     assert len(findings.drifts) == 1
     assert findings.alerts == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (replace(LOW, metric="acuracy"), r"^rule accuracy-low: metric must be one of .*; got 'acuracy'$"),
+        (replace(LOW, below=None), r"^rule accuracy-low: give one of below and above; got None and None$"),
+        (replace(LOW, above=1.0), r"^rule accuracy-low: give one of below and above; got 0.9 and 1.0$"),
+        (replace(LOW, window_ms=0), r"^rule accuracy-low: window must be above 0; got 0 ms$"),
+    ],
+)
+def test_rules_that_could_never_speak_are_refused(rule: RuleSettings, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Monitor(MonitorSettings(rules=(rule,)))
+
+
+def test_a_detector_that_river_does_not_have_is_refused_before_the_first_row() -> None:
+    with pytest.raises(ValueError, match=r"^detector must be one of ADWIN, "):
+        Monitor(MonitorSettings(detectors=(DetectorSettings("ADWNI"),)))
 
 
 def test_an_alert_names_what_was_done_to_the_model_shortly_before() -> None:
