@@ -48,7 +48,6 @@ def alerts(
 
 
 def alert_line(alert: AlertEvent) -> str:
-    """Return one line: when, what happened, how grave it is, which model, and why."""
+    """Return one line: when, what happened, how grave it is, which rule, and what is wrong."""
     when = datetime.fromtimestamp(alert.timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    model = " ".join(part for part in (alert.model, alert.model_version, alert.segment) if part)
-    return f"{when}  {alert.status:<9}  {alert.severity:<6}  {alert.rule}  {model}  {alert.summary}"
+    return f"{when}  {alert.status:<9}  {alert.severity:<6}  {alert.rule}: {alert.summary}"

@@ -109,8 +109,7 @@ def drift_line(drift: Mapping[str, Any]) -> str:
 
 def alert_line(alert: Mapping[str, Any]) -> str:
     """Return an alert event as one line."""
-    model = f"{alert['model']} {alert['model_version']}".strip()
-    return f"{alert['status']:<9}  {alert['severity']}  {alert['rule']}: {model}: {alert['summary']}"
+    return f"{alert['status']:<9}  {alert['severity']:<6}  {alert['rule']}: {alert['summary']}"
 
 
 def _footer(moment: Moment, figures: Figures) -> Text:

@@ -6,7 +6,7 @@ from aftcast.configuration import Configuration
 
 SIMULATED_MS = 36_000_000  # ten hours: long enough to see a drift found, an alert fire, and both end
 RISE_SHARE, RECOVERY_SHARE = 0.3, 0.55  # of the run; the rest is what labels and windows need to settle
-PARTITIONS = 4
+PARTITIONS = 2
 QUIET_S = 20.0  # of the clock, without predictions, before a model counts as silent
 
 

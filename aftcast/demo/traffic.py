@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from aftcast.simulation import INFERENCE, LABELS, Simulation
 from aftcast.simulation.sending import Sender, paced
 
+# The mock cluster answers a fetch with one batch a partition: few large ones are read as fast as they come.
+LINGER_MS = 250
+
 
 class Traffic(threading.Thread):
     """Sends until the simulation or the demo ends; ``sent`` counts events."""
@@ -32,7 +35,7 @@ class Traffic(threading.Thread):
 
     def run(self) -> None:
         try:
-            sender = Sender(self._options, self._topics)
+            sender = Sender(self._options, self._topics, LINGER_MS)
             blocks = self._simulation.blocks(self._until_ms)
             for events in paced(blocks, self._now_ms, self._stop_event.is_set):
                 self.sent += sender.send(events)

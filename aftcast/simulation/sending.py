@@ -15,11 +15,11 @@ _PAUSE_S = 0.02  # between looks at the clock: below what a person sees, above w
 class Sender:
     """Sends events with their record time as Kafka timestamp; topics by the event's kind."""
 
-    def __init__(self, options: Mapping[str, str], topics: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, str], topics: Mapping[str, str], linger_ms: int = 20) -> None:
         self._topics = dict(topics)
         self._failed: KafkaError | None = None
         # librdkafka's own default is CRC32, and then the labels of other producers land elsewhere.
-        settings: dict[str, Any] = {"partitioner": "murmur2_random", "linger.ms": 20}
+        settings: dict[str, Any] = {"partitioner": "murmur2_random", "linger.ms": linger_ms}
         settings |= {"compression.type": "lz4", "queue.buffering.max.messages": 200_000}
         settings |= {"delivery.report.only.error": True, "message.timeout.ms": 15_000, "log_level": 0}
         settings |= {"error_cb": self._remember}

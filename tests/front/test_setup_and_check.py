@@ -38,7 +38,7 @@ ALERT = AlertEvent(
     window_end_ms=1_767_229_200_000,
     started_at_ms=1_767_229_200_000,
     timestamp_ms=1_767_229_200_000,
-    summary="accuracy 0.75 is below 0.85",
+    summary="fraud 3.1: accuracy 0.75 is below 0.85",
 )
 
 
@@ -191,7 +191,7 @@ def test_alerts_and_dead_letters_print_what_is_on_the_topics_and_end(own_kafka: 
     }
     shown = run("alerts", "--no-follow", **environment)
     assert shown.stdout == (
-        "2026-01-01 01:00:00  firing     page    accuracy-low  fraud 3.1  accuracy 0.75 is below 0.85\n"
+        "2026-01-01 01:00:00  firing     page    accuracy-low: fraud 3.1: accuracy 0.75 is below 0.85\n"
     )
     as_json = run("alerts", "--no-follow", "--json", **environment)
     assert json.loads(as_json.stdout) == alert_document(ALERT)
