@@ -29,9 +29,7 @@ def check(rule: RuleSettings) -> None:
     """Raise ``ValueError`` for a rule that could never speak, with the remedy."""
     if rule.metric not in MODEL_QUALITY_COLUMNS:
         known = ", ".join(MODEL_QUALITY_COLUMNS)
-        raise ValueError(
-            f"rule {rule.name}: metric must be a column of model_quality ({known}); got {rule.metric!r}"
-        )
+        raise ValueError(f"rule {rule.name}: metric must be one of {known}; got {rule.metric!r}")
     if (rule.below is None) == (rule.above is None):
         raise ValueError(f"rule {rule.name}: give one of below and above; got {rule.below} and {rule.above}")
     if rule.window_ms <= 0:
