@@ -9,7 +9,7 @@ START_MS = 1_767_225_600_000
 DELAY_MS = 600_000  # of every label
 
 
-def predictions(first, count, rate_per_ms=20.0, seed=0):
+def predictions(first, count, rate_per_ms=20.0, seed=0, start_ms=START_MS):
     """Return dicts of ``count`` predictions, numbered from ``first``."""
     rng = np.random.default_rng((seed, first))
     scores = rng.random(count)
@@ -20,7 +20,7 @@ def predictions(first, count, rate_per_ms=20.0, seed=0):
             "prediction_id": f"7c9e6679-7425-40de-944b-{first + i:012d}",
             "model": "fraud",
             "model_version": "3",
-            "timestamp": START_MS + int((first + i) / rate_per_ms),
+            "timestamp": start_ms + int((first + i) / rate_per_ms),
             "prediction": "fraud" if scores[i] > 0.5 else "fine",
             "scores": {"fraud": float(scores[i])},
             "features": {f"amount_{k}": x for k, x in enumerate(numbers[i])}
@@ -33,7 +33,7 @@ def predictions(first, count, rate_per_ms=20.0, seed=0):
     ]
 
 
-def labels(first, count, rate_per_ms=20.0, seed=0):
+def labels(first, count, rate_per_ms=20.0, seed=0, start_ms=START_MS):
     """Return dicts of the labels of ``predictions(first, count)``; about nine in ten agree."""
     rng = np.random.default_rng((seed, first, 1))
     agrees = rng.random(count) < 0.9
@@ -43,7 +43,7 @@ def labels(first, count, rate_per_ms=20.0, seed=0):
         {
             "prediction_id": f"7c9e6679-7425-40de-944b-{first + i:012d}",
             "label": said[i] if agrees[i] else other[said[i]],
-            "timestamp": START_MS + int((first + i) / rate_per_ms) + DELAY_MS,
+            "timestamp": start_ms + int((first + i) / rate_per_ms) + DELAY_MS,
         }
         for i in range(count)
     ]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.records import IntArray
 
-# Histograms of durations: bin 0 holds zero and less, bin i the half-open (FLOOR * G**(i-1), FLOOR * G**i].
+# Histograms of durations: bin 0 holds zero and less, bin 1 up to FLOOR, bin i up to FLOOR * G**(i-1).
 # A bin's geometric middle is within sqrt(1.035) - 1 = 1.73 % of anything in it, under the promised 2 %.
 DURATION_GROWTH = 1.035
 LATENCY_FLOOR_MS = 0.01
