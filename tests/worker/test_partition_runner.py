@@ -1,0 +1,241 @@
+"""A partition at work, with a consumer and a sender that the test holds in its hands."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+from faust.types import TP
+
+from schemas import messages
+from schemas.findings import Progress
+from streams.decode import Decoder, RegistryUnavailable
+from streams.worker.batches import BatchMessage
+from streams.worker.errors import SendFailedError
+from streams.worker.partition_runner import PartitionRunner, Start
+from streams.worker.sending import Outgoing
+from streams.worker.settings import WorkerSettings
+
+INFERENCE, LABELS = TP("inference-events", 0), TP("label-events", 0)
+NOW_MS = 1_800_000_000_000
+SETTINGS = WorkerSettings({"bootstrap.servers": "nowhere"}, send_interval_s=0.02)
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes
+    timestamp: int = NOW_MS
+    timestamp_type: int = 1
+    key: bytes | None = b"k"
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def predictions(*offsets: int) -> list[Record]:
+    def value(offset: int) -> bytes:
+        event = {"prediction_id": f"p{offset}", "model": "m", "timestamp": NOW_MS, "prediction": True}
+        return json.dumps(event).encode()
+
+    return [Record(offset, value(offset)) for offset in offsets]
+
+
+class Hands:
+    """The consumer and the sender of a test."""
+
+    def __init__(self) -> None:
+        self.handed: dict[TP, int] = {INFERENCE: 0, LABELS: 0}
+        self.ends: dict[TP, int] = {INFERENCE: 0, LABELS: 0}
+        self.acked: list[int] = []
+        self.released: list[int] = []
+        self.sent: list[Outgoing] = []
+        self.refuse = False
+
+    def caught_up(self, tp: TP) -> bool:
+        return self.handed[tp] >= self.ends[tp]
+
+    def handed_over(self, tp: TP) -> int | None:
+        return self.handed[tp]
+
+    def release(self, message: BatchMessage) -> None:
+        self.released.append(message.offset)
+
+    def ack(self, message: BatchMessage) -> bool:
+        self.acked.append(message.offset)
+        return True
+
+    async def send(self, outgoing: Sequence[Outgoing]) -> None:
+        await asyncio.sleep(0)
+        if self.refuse:
+            raise SendFailedError("refused")
+        self.sent += outgoing
+
+    def hand(self, runner: PartitionRunner, tp: TP, records: list[Record]) -> None:
+        self.handed[tp] = records[-1].offset + 1
+        runner.put(BatchMessage(tp, records, 0, 1))
+
+    def rows(self) -> int:
+        return sum(
+            sum(
+                row["predictions"] for row in messages.decode_panes(m.value).to_pylist() if not row["segment"]
+            )
+            for m in self.sent
+            if m.headers == ((messages.KIND_HEADER, messages.PANES),)
+        )
+
+    def progress(self) -> list[Progress]:
+        kind = ((messages.KIND_HEADER, messages.PROGRESS),)
+        return [messages.decode(m.value, Progress) for m in self.sent if m.headers == kind]
+
+    def letters(self) -> list[int]:
+        return [json.loads(m.value)["offset"] for m in self.sent if m.topic == "dead-letter-events"]
+
+
+class FixedClock:
+    speed = 1.0
+
+    def now_ms(self) -> int:
+        return NOW_MS + 10_000
+
+
+Scene = Callable[[PartitionRunner, Hands], Awaitable[None]]
+
+
+def play(
+    scene: Scene, *, start: Start | None = None, decoder: Decoder | None = None, runs: bool = True
+) -> None:
+    async def run() -> None:
+        hands = Hands()
+        begin = start or Start(3, 0, {"inference": 0, "labels": 0}, {"inference": 0, "labels": 0}, {})
+        runner = PartitionRunner(0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands)
+        task = asyncio.create_task(runner.run()) if runs else None
+        try:
+            await scene(runner, hands)
+        finally:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 (anything may become true)
+            await asyncio.sleep(0.005)
+
+
+def test_rows_are_sent_then_progress_to_every_partition_and_only_then_the_batch_is_acknowledged() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(0, 1, 2))
+        await until(lambda: hands.acked == [0])
+        assert hands.rows() == 3
+        first = next(i for i, m in enumerate(hands.sent) if m.headers[0][1] == messages.PANES)
+        assert [m.partition for m in hands.sent[first + 1 :] if m.headers[0][1] == messages.PROGRESS][:2] == [
+            0,
+            1,
+        ]
+        assert hands.progress()[-1] == Progress(0, 1, 3, NOW_MS + 9_500, NOW_MS + 9_500, True)
+
+    play(scene)
+
+
+def test_a_batch_whose_results_are_refused_is_never_acknowledged() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.refuse = True
+        hands.hand(runner, INFERENCE, predictions(0))
+        with pytest.raises(SendFailedError):
+            await runner.run()
+        assert hands.acked == []
+
+    play(scene, runs=False)
+
+
+def test_nothing_is_sent_before_both_topics_are_read_to_where_they_ended_at_the_claim() -> None:
+    start = Start(1, 0, {"inference": 0, "labels": 0}, {"inference": 4, "labels": 0}, {})
+
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.ends[INFERENCE] = 4
+        hands.hand(runner, INFERENCE, predictions(0, 1))
+        await until(lambda: hands.released == [0])
+        await runner.send()
+        assert (hands.sent, hands.acked, runner.standing.settled) == ([], [], False)
+        hands.hand(runner, INFERENCE, predictions(2, 3))
+        await until(lambda: hands.acked == [0, 2])
+        assert hands.rows() == 4
+
+    play(scene, start=start)
+
+
+def test_dead_letters_of_what_was_committed_before_are_not_sent_again() -> None:
+    start = Start(2, 0, {"inference": 0, "labels": 0}, {"inference": 3, "labels": 0}, {"inference": 2})
+
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, [Record(0, b"{"), *predictions(1), Record(2, b"{")])
+        await until(lambda: hands.acked == [0])
+        assert hands.letters() == [2]
+
+    play(scene, start=start)
+
+
+def test_while_the_registry_is_away_good_messages_wait_and_none_is_set_aside() -> None:
+    class Away(Decoder):
+        away = True
+
+        def decode_inference(self, raw):  # type: ignore[no-untyped-def]
+            if self.away:
+                raise RegistryUnavailable("schema registry: 503")
+            return super().decode_inference(raw)
+
+    decoder = Away()
+
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(0, 1))
+        await until(lambda: runner.standing.held_by == "schema registry: 503")
+        assert hands.acked == []
+        decoder.away = False
+        await until(lambda: hands.acked == [0])
+        assert (hands.letters(), hands.rows(), runner.standing.held_by) == ([], 2, "")
+
+    play(scene, decoder=decoder)
+
+
+def test_a_rebalance_that_leaves_us_our_partition_goes_on_behind_what_is_applied_without_counting_twice() -> (
+    None
+):
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.ends[LABELS] = 1  # labels are behind, so the second batch waits
+        hands.hand(runner, INFERENCE, predictions(0, 1))
+        assert runner.resume() == {INFERENCE: 0, LABELS: 0}
+        hands.ends[LABELS] = 0
+        hands.handed[INFERENCE] = 0
+        hands.hand(runner, INFERENCE, predictions(0, 1))
+        await until(lambda: hands.acked == [0])
+        assert runner.resume() == {INFERENCE: 2, LABELS: 0}
+        hands.hand(runner, INFERENCE, predictions(2))
+        await until(lambda: hands.acked == [0, 2])
+        counters = runner.standing.counters
+        assert (counters.inference_read, counters.join.duplicates) == (3, 0)
+
+    play(scene)
+
+
+def test_a_partition_that_knows_no_time_yet_tells_no_progress() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.ends[INFERENCE] = hands.ends[LABELS] = 5
+        await runner.send()
+        assert hands.progress() == []
+
+    play(scene, runs=False)
+
+
+def test_told_to_stop_it_sends_what_is_ready_and_ends() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(0, 1, 2))
+        running = asyncio.create_task(runner.run())
+        await until(lambda: hands.released == [0])
+        runner.stop()
+        await asyncio.wait_for(running, 5)
+        assert (hands.acked, hands.rows()) == ([0], 3)
+
+    play(scene, runs=False)
