@@ -5,6 +5,7 @@ WorkerError
 ├── PositionLostError         fetched records do not follow what was read before
 ├── PositionOutOfRangeError   the log no longer holds the offset at which reading should go on
 ├── StuckError                no assignment, or no progress, for too long
+├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
 └── SendFailedError           Kafka refused what a partition sent onward
 """
 
@@ -31,3 +32,7 @@ class StuckError(WorkerError):
 
 class SendFailedError(WorkerError):
     """A message that others rely on could not be delivered."""
+
+
+class UnexpectedError(WorkerError):
+    """Work failed in a way that nobody foresaw; its cause is attached."""

@@ -9,7 +9,7 @@ import structlog
 
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
-from streams.worker.errors import WorkerError
+from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.metrics import MetricsServer, WorkerCollector
 from streams.worker.settings import WorkerSettings
 from streams.worker.worker import Worker
@@ -50,7 +50,10 @@ async def _run(
         if working.done():
             working.result()
     except WorkerError as error:
-        log.error("stopped", reason=str(error), kind=type(error).__name__)  # noqa: TRY400 (one line)
+        # One line, and the frames only of what nobody foresaw.
+        frames = error.__cause__ if isinstance(error, UnexpectedError) else None
+        kind = type(error).__name__
+        log.error("stopped", reason=str(error), kind=kind, exc_info=frames)  # noqa: TRY400
         return FAILED
     else:
         log.info("stopping")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.worker.errors import SendFailedError
+from streams.worker.errors import SendFailedError, WorkerError
 
 POLL_S = 0.1
 QUEUE_FULL_WAIT_S = 0.01
@@ -102,7 +102,11 @@ class Sender:
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
         admin = AdminClient(self._options)
-        listed = await asyncio.to_thread(admin.list_topics, topic, ANSWER_WITHIN_S)
+        try:
+            listed = await asyncio.to_thread(admin.list_topics, topic, ANSWER_WITHIN_S)
+        except KafkaException as error:
+            address = self._options["bootstrap.servers"]
+            raise WorkerError(f"Kafka: not reachable at {address} ({error.args[0].str()})") from error
         found = listed.topics[topic]
         if found.error is not None or not found.partitions:
             raise SendFailedError(f"{topic}: no such topic; `aftcast setup` creates it")

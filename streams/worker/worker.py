@@ -15,11 +15,11 @@ from streams.worker.app import build_app
 from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.claims import Claims
 from streams.worker.clock import Clock, SystemClock
-from streams.worker.errors import WorkerError
+from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.monitor_runner import MonitorRunner, published_alerts
 from streams.worker.partition_runner import PartitionRunner, Standing, Start
 from streams.worker.sending import Sender
-from streams.worker.settings import WorkerSettings
+from streams.worker.settings import TopicNames, WorkerSettings
 from streams.worker.transport import BatchConsumer
 from streams.worker.watchdog import Watchdog
 
@@ -70,16 +70,17 @@ class Worker:
     async def start(self) -> None:
         _quiet()
         topics = self.settings.topics
-        self._counts = (
-            await self._sender.partitions(topics.inference),
-            await self._sender.partitions(topics.pane_updates),
-        )
-        labels = await self._sender.partitions(topics.labels)
-        if labels != self._counts[0]:
+        names = {name: getattr(topics, name) for name in TopicNames.__slots__}
+        if not self.settings.checkpoints:
+            del names["state"]
+        found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
+        if found["inference"] != found["labels"]:
             raise WorkerError(
-                f"{topics.inference} has {self._counts[0]} partitions and {topics.labels} {labels}: a label "
-                "finds its prediction only where both have the same number; refusing to run"
+                f"{topics.inference} has {found['inference']} partitions and {topics.labels} "
+                f"{found['labels']}: a label finds its prediction only where both have the same number; "
+                "refusing to run"
             )
+        self._counts = found["inference"], found["pane_updates"]
         await self._app.start()
         watching = asyncio.create_task(self.wait())
         assigned = asyncio.create_task(self._assigned.wait())
@@ -99,13 +100,15 @@ class Worker:
         while True:
             if self._app.crashed:
                 reason = self._app.crash_reason
-                raise reason if isinstance(reason, WorkerError) else WorkerError(f"Faust stopped: {reason!r}")
+                if isinstance(reason, WorkerError):
+                    raise reason
+                raise UnexpectedError(f"Faust stopped: {reason!r}") from reason
             for name, task in list(self._tasks.items()):
                 if task.done() and not task.cancelled():
                     error = task.exception()
                     if isinstance(error, WorkerError):
                         raise error
-                    raise WorkerError(f"{name} stopped: {error!r}") from error
+                    raise UnexpectedError(f"work on {name[0]}[{name[1]}] failed: {error!r}") from error
             watchdog.look(self._app, self.consumer, self.partitions)
             await asyncio.sleep(WATCH_S)
 

@@ -137,6 +137,23 @@ def test_transactions_leave_gaps_that_block_nothing_and_what_was_aborted_is_not_
     assert committed(kafka, "gaps") == {(topics[0], 0): 8}
 
 
+def test_what_producers_compress_is_read(kafka: str, topics: tuple[str, str]) -> None:
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        producer = Producer({"bootstrap.servers": kafka, "compression.type": codec, "linger.ms": 50})
+        for _ in range(100):
+            producer.produce(topics[0], codec.encode() * 100, partition=0)
+        assert producer.flush(20) == 0
+
+    async def run() -> int:
+        reader = Reader(kafka, topics, "compressed")
+        await reader.app.start()
+        await until(lambda: reader.seen.total() >= 500 or reader.app.crashed)
+        await reader.app.stop()
+        return reader.seen.total()
+
+    assert asyncio.run(run()) == 500
+
+
 def test_records_that_expired_before_they_were_read_stop_the_worker_by_name(
     kafka: str, topics: tuple[str, str]
 ) -> None:

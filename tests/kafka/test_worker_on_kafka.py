@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from aftcast.kafka_broker import KafkaBroker
 from schemas import messages
 from schemas.panes import COUNTS
 from streams.worker.settings import TopicNames
@@ -163,6 +164,40 @@ def test_when_one_of_two_workers_is_killed_nothing_is_lost_or_counted_twice(plac
     place.send(range(2_000, 3_000))
     place.send(range(1_500), labels=True)
     place.await_counts(predictions=3_000, labelled=1_500, duplicates=0)
+
+
+def test_a_broker_that_dies_and_comes_back_is_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    with KafkaBroker(tmp_path / "broker") as broker:
+        topics = {name: f"topic-{name}" for name in TopicNames.__slots__}
+        for name, topic in topics.items():
+            broker.create_topic(topic, 1, {"cleanup.policy": "compact"} if name == "state" else {})
+        place = Place(broker.bootstrap, topics, tmp_path)
+        worker = place.start()
+        try:
+            place.await_ready()
+            place.send(range(500))
+            place.await_counts(predictions=500)
+            broker.kill9()
+            time.sleep(1)
+            broker.start()
+            place.send(range(500, 1_000))
+            place.send(range(800), labels=True)
+            place.await_counts(predictions=1_000, labelled=800, duplicates=0)
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0, place.log()
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+def test_a_broker_that_is_not_there_is_named_in_one_line(place: Place) -> None:
+    place.kafka = "127.0.0.1:1"
+    worker = place.start()
+    assert worker.wait(30) == 1
+    stopped = [line for line in place.log().splitlines() if "stopped" in line]
+    assert len(stopped) == 1
+    assert "Kafka: not reachable at 127.0.0.1:1" in stopped[0]
+    assert "Traceback" not in place.log()
 
 
 def test_topics_that_cannot_be_paired_are_refused_with_the_reason(
