@@ -28,21 +28,25 @@ define install
 	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e "$(1)"; \
 	fi
-	@touch $@
 endef
 
 # One stamp for each extra: installed again only when pyproject.toml changes.
 $(VENV)/.demo: pyproject.toml
 	@echo "installing aftcast[demo] into $(VENV) (once)"
 	$(call install,.[demo])
+	@echo "compiling the core for this machine (once)"
+	@$(BIN)/python -m aftcast.warm_up
+	@touch $@
 
 $(VENV)/.test: pyproject.toml
 	@echo "installing aftcast[test] into $(VENV) (once)"
 	$(call install,.[test])
+	@touch $@
 
 $(VENV)/.bench: pyproject.toml
 	@echo "installing aftcast[bench] into $(VENV) (once)"
 	$(call install,.[bench])
+	@touch $@
 
 demo: $(VENV)/.demo
 	@$(BIN)/aftcast demo $(DEMO_ARGS)

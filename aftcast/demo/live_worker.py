@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aftcast.configuration import Configuration
-from aftcast.working import raw_writer, worker_settings
-from streams.decode import Decoder
 from streams.worker.clock import Clock
-from streams.worker.worker import Worker
 
-# Every half second instead of every second: here a second is five minutes.
-SEND_INTERVAL_S = 0.5
+if TYPE_CHECKING:  # at run time these take two seconds, which is why the threads import them
+    from streams.worker.settings import WorkerSettings
+    from streams.worker.worker import Worker
+
+# Four times a second instead of once: here a second is five minutes.
+SEND_INTERVAL_S = 0.25
 QUIET = {"log_level": "0"}  # librdkafka would write over the screen
 
 
@@ -22,15 +24,7 @@ class LiveWorker(threading.Thread):
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         super().__init__(name="worker", daemon=True)
         self.failure: BaseException | None = None
-        settings = worker_settings(configuration)
-        self._settings = replace(
-            settings,
-            kafka={**settings.kafka, **QUIET},
-            # The mock cluster compacts nothing and its transactions are partial.
-            checkpoints=False,
-            metrics_port=None,
-            send_interval_s=SEND_INTERVAL_S,
-        )
+        self._configuration = configuration
         self._clock = clock
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,9 +49,25 @@ class LiveWorker(threading.Thread):
                 self._loop.call_soon_threadsafe(self._told.set)
         self.join(10)
 
+    def _settings(self) -> "WorkerSettings":
+        from aftcast.working import worker_settings
+
+        settings = worker_settings(self._configuration)
+        return replace(
+            settings,
+            kafka={**settings.kafka, **QUIET},
+            # The mock cluster compacts nothing and its transactions are partial.
+            checkpoints=False,
+            metrics_port=None,
+            send_interval_s=SEND_INTERVAL_S,
+        )
+
     async def _work(self) -> None:
+        from streams.decode import Decoder
+        from streams.worker.worker import Worker
+
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        worker = Worker(self._settings, Decoder(), clock=self._clock)
+        worker = Worker(self._settings(), Decoder(), clock=self._clock)
         self._worker = worker
         told = asyncio.create_task(self._told.wait())
         try:
@@ -79,12 +89,14 @@ class LiveRawWriter(threading.Thread):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(name="raw-writer", daemon=True)
         self.failure: BaseException | None = None
-        self._writer = raw_writer(configuration, QUIET)
+        self._configuration = configuration
         self._stop_event = threading.Event()
 
     def run(self) -> None:
         try:
-            self._writer.run(self._stop_event)
+            from aftcast.working import raw_writer
+
+            raw_writer(self._configuration, QUIET).run(self._stop_event)
         except BaseException as error:
             self.failure = error
 

@@ -24,6 +24,7 @@ from aftcast.failure import Failure
 from aftcast.logs import configure_logs
 from aftcast.output import console, remark, say
 from aftcast.simulation import Simulation
+from aftcast.warm_up import is_warm, warm_up
 from streams.worker.clock import ScaledClock
 
 LOOK_EVERY_S = 0.5
@@ -45,6 +46,9 @@ class DemoOptions:
 def run_demo(options: DemoOptions) -> None:
     """Run to the end of ``duration_s`` or until interrupted; ``Failure`` if a part stops by itself."""
     began_s = time.monotonic()
+    if not is_warm():
+        remark("compiling the core for this machine, once: some 20 s")
+        warm_up()
     log = io.StringIO()  # a log on the screen would tear it; what goes wrong ends the demo with its reason
     configure_logs(log)
     speed = options.speed or max(1.0, SIMULATED_MS / 1000 / options.duration_s)
@@ -53,7 +57,7 @@ def run_demo(options: DemoOptions) -> None:
         names = topics.model_dump(exclude={"partitions"}).values()
         kafka = stack.enter_context(MockKafka(dict.fromkeys(names, PARTITIONS)))
         story = story_of(int(time.time() * 1000), options.duration_s, speed)
-        store = stack.enter_context(DemoStore(options.port))
+        store = DemoStore(options.port)
         configuration = configuration_of(kafka.bootstrap_servers, store.url, DATABASE, speed)
         clock = ScaledClock(story.start_ms, speed)
         simulation = Simulation(
@@ -70,10 +74,14 @@ def run_demo(options: DemoOptions) -> None:
             (topics.inference, topics.labels),
             clock.now_ms,
         )
+        # In the order of what each needs: events come while the worker is still being loaded.
         worker, raw = LiveWorker(configuration, clock), LiveRawWriter(configuration)
-        for part in (worker, raw, traffic):
+        for part in (traffic, worker):
             part.start()
             stack.callback(part.stop)
+        stack.enter_context(store)
+        raw.start()
+        stack.callback(raw.stop)
         client = store.client()
         stack.callback(client.close)
         show = Show(options, story, clock, speed, store.address, began_s, FigureReader(client))
@@ -122,7 +130,8 @@ class Show:
                     for part in (traffic, worker, raw):
                         if part.failure is not None:
                             raise Failure(f"the demo's {part.name} stopped: {part.failure}") from part.failure
-                    self._figures = self._reader.read()
+                    if worker.waiting is not None:  # before that there is nothing, and looking costs time
+                        self._figures = self._reader.read()
                     elapsed_s = time.monotonic() - self._began_s
                     if self._first_figure_s is None and any(
                         window.figure is not None
