@@ -37,7 +37,8 @@ def sql(
         client = connect(store.url, store.user, password, store.database)
         try:
             if _ASKS.match(statement):
-                say(client.text(statement, layout).rstrip("\n"))
+                if text := client.text(statement, layout).rstrip("\n"):
+                    say(text)
             else:
                 client.command(statement)
                 say("done")

@@ -20,7 +20,10 @@ ORDER BY model, model_version, window_start
 """  # noqa: S608 - a constant
 _DRIFTS = "SELECT * FROM drift_events FINAL ORDER BY detected_at, model, model_version, signal, detector"
 _ALERTS = "SELECT * FROM alerts FINAL ORDER BY timestamp, status, rule, model, model_version"
-_DEAD = "SELECT reason, count() AS n FROM dead_letters FINAL GROUP BY reason ORDER BY n DESC, reason"
+_DEAD = """
+SELECT splitByChar(':', reason)[1] AS code, count() AS n
+FROM dead_letters FINAL GROUP BY code ORDER BY n DESC, code
+"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class FigureReader:
             models=tuple(self._model(key, rows) for key, rows in windows.items()),
             drifts=tuple(self._client.rows(_DRIFTS)),
             alerts=tuple(self._client.rows(_ALERTS)),
-            dead_letters={row["reason"]: row["n"] for row in self._client.rows(_DEAD)},
+            dead_letters={row["code"]: row["n"] for row in self._client.rows(_DEAD)},
         )
 
     def _model(self, key: tuple[str, str], rows: list[dict[str, Any]]) -> ModelView:

@@ -180,7 +180,7 @@ def test_alerts_and_dead_letters_print_what_is_on_the_topics_and_end(own_kafka: 
     topics = configuration.topics
     producer = Producer({"bootstrap.servers": own_kafka})
     producer.produce(topics.alerts, orjson.dumps(alert_document(ALERT)), ALERT.fingerprint)
-    for i, reason in enumerate(["id_reused", "value", "value"]):
+    for i, reason in enumerate(["id_reused", "wrong_type: $.label: got 1", "wrong_type: $.label: got 2"]):
         letter = {"topic": "labels", "partition": 0, "offset": i, "reason": reason, "field": "label"}
         producer.produce(topics.dead_letters, orjson.dumps({**letter, "value": "x", "received_at": i}))
     assert producer.flush(10) == 0
@@ -198,7 +198,7 @@ def test_alerts_and_dead_letters_print_what_is_on_the_topics_and_end(own_kafka: 
     letters = run("dead-letters", "--json", "--newest", "1", **environment)
     found = json.loads(letters.stdout)
     assert found["total"] == 3
-    assert [(r["reason"], r["count"]) for r in found["reasons"]] == [("value", 2), ("id_reused", 1)]
+    assert [(r["reason"], r["count"]) for r in found["reasons"]] == [("wrong_type", 2), ("id_reused", 1)]
     assert [letter["offset"] for letter in found["newest"]] == [2]
     plain = run("dead-letters", **environment).stdout.splitlines()
     assert plain[0] == f"3 dead letters in {topics.dead_letters}"
