@@ -85,7 +85,7 @@ def numbers_of(column: pa.Array, kinds: ByteArray) -> FloatArray:
     return numbers
 
 
-def _numbers(child: pa.Array, dtype: type) -> np.ndarray:  # type: ignore[type-arg]
+def _numbers(child: pa.Array, dtype: type) -> np.ndarray:
     # A child of a sparse union is null where another branch holds; the buffer below the nulls is readable.
     return np.frombuffer(child.buffers()[1], dtype, len(child), child.offset * 8)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,6 +13,7 @@ from schemas.coded import (
     NO_CLASS,
     REGRESSION,
     SCORED,
+    ByteArray,
     CodeArray,
     CodedLabels,
     CodedPredictions,
@@ -28,6 +30,7 @@ from streams.codes.siphash import hash_strings
 # A stream whose whole numbers take more values than this is no classification; its numbers stay numbers.
 MOST_CLASSES_OF_LONGS = 1_000
 TEST_ROLE = "test"
+BoolArray = npt.NDArray[np.bool_]
 
 
 class Coder:
@@ -132,7 +135,7 @@ class Coder:
     def _statuses(self, column: pa.StringArray) -> CodeArray:
         return _codes(column, lambda status: -1 if status == "ok" else self.vocabulary.statuses.code(status))
 
-    def _forced_tasks(self, stream: CodeArray) -> np.ndarray:  # type: ignore[type-arg]
+    def _forced_tasks(self, stream: CodeArray) -> np.ndarray:
         """Return 1 where the model is said to classify, 2 where it is said to be a regression, else 0."""
         if not self._models:
             return np.zeros(len(stream), np.int8)
@@ -142,7 +145,9 @@ class Coder:
             by_stream[code] = 0 if task is None else 2 if task == "regression" else 1
         return by_stream[stream]
 
-    def _too_many_longs(self, stream, kinds, class_key, as_class):  # type: ignore[no-untyped-def]
+    def _too_many_longs(
+        self, stream: CodeArray, kinds: ByteArray, class_key: IntArray, as_class: BoolArray
+    ) -> BoolArray:
         longs = (kinds == LONG) & ~as_class & (class_key != NO_CLASS)
         out = np.zeros(len(stream), bool)
         if not longs.any():

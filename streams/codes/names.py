@@ -35,7 +35,7 @@ class Names:
     def text(self, code: int) -> str:
         return self.texts[code]
 
-    def ranks(self) -> np.ndarray:  # type: ignore[type-arg]
+    def ranks(self) -> np.ndarray:
         """Return each text's place among all in the order of their UTF-8 bytes, shape ``(len(self),)``."""
         order = sorted(range(len(self.texts)), key=lambda i: self.texts[i].encode())
         ranks = np.empty(len(order), np.int64)

@@ -64,7 +64,7 @@ class ProfileTable:
         )
 
 
-def _extended(array: np.ndarray, length: int) -> np.ndarray:  # type: ignore[type-arg]
+def _extended(array: np.ndarray, length: int) -> np.ndarray:
     larger = np.zeros(length, array.dtype)
     larger[: len(array)] = array
     return larger

@@ -4,6 +4,7 @@ Semantics: a label applies to every prediction with its id (and model, if it nam
 one with the latest timestamp is in force, then the larger one, never the one that happened to arrive last.
 """
 
+import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +44,9 @@ class Meaning:
     """What codes stand for, as far as the join has to know: models, and how texts order."""
 
     profiles: Profiles
-    stream_model: np.ndarray  # type: ignore[type-arg]
-    text_ranks: np.ndarray  # type: ignore[type-arg]
-    source_ranks: np.ndarray  # type: ignore[type-arg]
+    stream_model: np.ndarray
+    text_ranks: np.ndarray
+    source_ranks: np.ndarray
     class_texts: list[str]
 
 
@@ -57,9 +58,9 @@ class JoinResult:
     turned out to be no numbers where the model is a regression.
     """
 
-    outcome: np.ndarray  # type: ignore[type-arg]
+    outcome: np.ndarray
     changes: PairChanges
-    dead_labels: np.ndarray  # type: ignore[type-arg]
+    dead_labels: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +215,12 @@ class HotJoin:
     def _reserve_predictions(self, more: int) -> None:
         head, count = int(self._positions[P_HEAD]), int(self._positions[P_COUNT])
         if count + more > len(self._predictions):
-            # np.empty: pages that no row has reached yet take no memory
             self._predictions = _unrolled(self._predictions, head, count, (count + more) * 5 // 4)
             self._positions[P_HEAD] = head = 0
-            self._table = np.full(_table_size(count + more), -1, np.int32)
+            self._table = _pages(_table_size(count + more), np.dtype(np.int32))
             kernels.rebuild(self._table, self._predictions, head, count)
         elif count + more > LOAD * len(self._table):
-            self._table = np.full(_table_size(count + more), -1, np.int32)
+            self._table = _pages(_table_size(count + more), np.dtype(np.int32))
             kernels.rebuild(self._table, self._predictions, head, count)
 
     def _reserve_labels(self, more: int) -> None:
@@ -228,10 +228,10 @@ class HotJoin:
         if count + more > len(self._labels):
             self._labels = _unrolled(self._labels, head, count, (count + more) * 5 // 4)
             self._positions[L_HEAD] = head = 0
-            self._label_table = np.full(_table_size(count + more), -1, np.int32)
+            self._label_table = _pages(_table_size(count + more), np.dtype(np.int32))
             kernels.rebuild_labels(self._label_table, self._labels, head, count)
         elif count + more > LOAD * len(self._label_table):
-            self._label_table = np.full(_table_size(count + more), -1, np.int32)
+            self._label_table = _pages(_table_size(count + more), np.dtype(np.int32))
             kernels.rebuild_labels(self._label_table, self._labels, head, count)
 
     def _reserve_pairs(self, more: int) -> None:
@@ -241,22 +241,32 @@ class HotJoin:
             )
 
 
+def _pages(rows: int, dtype: np.dtype) -> np.ndarray:
+    """Return memory straight from the kernel, with anything in it.
+
+    Pages that no row has reached yet take none of it, and what is outgrown goes back at once: the heap would
+    keep holes as large as the rings that were outgrown.
+    """
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize, flags=private), dtype)
+
+
 def _table_size(rows: int) -> int:
     return 1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD))))
 
 
-def _unrolled(ring: np.ndarray, head: int, count: int, capacity: int) -> np.ndarray:  # type: ignore[type-arg]
-    larger = np.empty(max(capacity, len(ring)), ring.dtype)
+def _unrolled(ring: np.ndarray, head: int, count: int, capacity: int) -> np.ndarray:
+    larger = _pages(max(capacity, len(ring)), ring.dtype)
     first = min(count, len(ring) - head)
     larger[:first] = ring[head : head + first]
     larger[first:count] = ring[: count - first]
     return larger
 
 
-def _joined(parts: list[np.ndarray], dtype: object) -> np.ndarray:  # type: ignore[type-arg]
+def _joined(parts: list[np.ndarray], dtype: object) -> np.ndarray:
     if len(parts) == 1:
         return parts[0]
-    return np.concatenate(parts) if parts else np.empty(0, dtype)  # type: ignore[call-overload, no-any-return]
+    return np.concatenate(parts) if parts else np.empty(0, dtype)  # type: ignore[call-overload]
 
 
 def label_text(label: np.void, class_texts: list[str]) -> str:

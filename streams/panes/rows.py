@@ -76,8 +76,9 @@ class PaneRows:
             exact = as_fraction(digits[place, which])
             rounded[place, which] = _nearest(exact + more if isinstance(more, Fraction) else more)
         m2 = np.zeros(len(rows))
-        for place in np.flatnonzero(counts[:, COUNT["reg_n"]]):
-            m2[place] = self._label_m2(int(place), int(counts[place, COUNT["reg_n"]]), digits[place], apart)
+        for i in np.flatnonzero(counts[:, COUNT["reg_n"]]):
+            place = int(i)
+            m2[place] = self._label_m2(place, int(counts[place, COUNT["reg_n"]]), digits[place], apart)
         values = {name: rounded[:, i] for i, name in enumerate(EXACT_SUMS)} | {"label_m2": m2}
         return {name: pa.array(np.ascontiguousarray(values[name])) for name in SUMS}
 
@@ -112,7 +113,7 @@ class PaneRows:
             )
         return columns
 
-    def _texts(self, kind: int, cells: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+    def _texts(self, kind: int, cells: np.ndarray) -> list[str]:
         if kind == STATUS:
             return [self._statuses[a] for a in cells["a"]]
         text_of = {int(k): self._class_text(int(k)) for k in np.unique(np.append(cells["a"], cells["b"]))}

@@ -13,6 +13,7 @@ from streams.panes.exact_sums import ADDITIONS_BEFORE_CARRY, DIGITS
 from streams.panes.layout import (
     BIN,
     CELL,
+    LABEL_SQ,
     MOST_SEGMENTS,
     MOST_STREAMS,
     N_COUNTS,
@@ -132,7 +133,7 @@ class PaneStore:
         if 8 * needed > len(self._wide):
             self._wide = np.empty(16 * needed, WIDE)
 
-    def _row_arrays(self) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+    def _row_arrays(self) -> tuple[np.ndarray, ...]:
         return self._keys, self._counts, self._sums, self._dirty, self._first_bin, self._first_cell
 
     def _move_bins(self, room: int, new_row: IntArray) -> None:
@@ -181,21 +182,21 @@ class PaneStore:
             return {}
         place = {int(row): i for i, row in enumerate(rows)}
         return {
-            (place[row], which): _total(terms, square=which == kernels.LABEL_SQ)
+            (place[row], which): _total(terms, square=which == LABEL_SQ)
             for (row, which), terms in self._kept_apart.items()
             if row in place and terms
         }
 
-    def bins_of(self, rows: IntArray) -> np.ndarray:  # type: ignore[type-arg]
+    def bins_of(self, rows: IntArray) -> np.ndarray:
         """Return the bins of rows, dtype BIN, ``key`` being place in ``rows`` << 16 | kind << 15 | bin."""
         return self._linked(rows, self._bins, self._first_bin, 16)
 
-    def cells_of(self, rows: IntArray) -> np.ndarray:  # type: ignore[type-arg]
+    def cells_of(self, rows: IntArray) -> np.ndarray:
         """Return the cells of rows, dtype CELL, ``key`` being place in ``rows`` << 3 | kind."""
         return self._linked(rows, self._cells, self._first_cell, 3)
 
     @staticmethod
-    def _linked(rows: IntArray, pool: np.ndarray, first: IntArray, shift: int) -> np.ndarray:  # type: ignore[type-arg]
+    def _linked(rows: IntArray, pool: np.ndarray, first: IntArray, shift: int) -> np.ndarray:
         out = np.empty(kernels.count_linked(rows, pool, first), pool.dtype)
         return out[: kernels.collect_linked(rows, pool, first, shift, out)]
 
