@@ -19,6 +19,8 @@ class FetchedRecords(dict[TP, Records]):
     def __init__(self, records: Mapping[TP, Records], standing: dict[TP, tuple[int, int]]) -> None:
         super().__init__(records)
         self.standing = standing
+        self.generation = -1  # of the group, and each partition's epoch, when the fetch was asked for
+        self.epochs: dict[TP, int] = {}
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ack_lock
@@ -22,7 +22,7 @@ from mode.utils.futures import notify
 
 from streams.worker.batches import BatchMessage, Records, require_pairs
 from streams.worker.errors import PositionLostError, PositionOutOfRangeError, UnpairedAssignmentError
-from streams.worker.fetch_thread import BatchConsumerThread
+from streams.worker.fetch_thread import BatchConsumerThread, FetchedRecords
 
 HELD_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
 HELD_BACK_WAIT_S = 0.05
@@ -121,10 +121,21 @@ class BatchConsumer(driver.Consumer):
 
     async def seek(self, partition: TP, offset: int) -> None:
         self._void([partition])
+        epoch = self.epoch(partition)
         await self._thread.seek_wait({partition: offset})
+        if epoch != self.epoch(partition):
+            return  # a rebalance came between, and seeks for itself
         self._void([partition])
         self._read_offset[partition] = offset
         self._expected[partition] = offset
+
+    async def _drop(self, tp: TP) -> None:
+        """Seek back to where dropped records began; where nothing is sought yet, a seek is under way."""
+        if tp in self._expected:
+            try:
+                await self.seek(tp, self._expected[tp])
+            except IllegalStateError:  # no longer ours
+                self._void([tp])
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all that the partition held at the last fetch has been handed to its agent."""
@@ -144,61 +155,61 @@ class BatchConsumer(driver.Consumer):
 
     # -- fetching
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, Records]:  # noqa: ASYNC109
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> FetchedRecords:  # noqa: ASYNC109
         active = set(active_partitions or ())
         held = {tp for tp in active if self._held.get(tp, 0) >= self.held_limit}
-        if not held:
-            fetched: Mapping[TP, Records] = await super()._getmany(active, timeout)
-            return fetched
+        # Taken where the fetch begins: while the flow stood still before it, a rebalance may have passed.
+        generation, epochs = self.app.consumer_generation_id, dict(self._epochs)
+        fetched: Mapping[TP, Records] = {}
         self._freed.clear()
-        if active > held:
-            # Without waiting: what is held back may be freed at any moment, and is in memory already.
-            fetched = await super()._getmany(active - held, 0.0)
-            if fetched:
-                return fetched
-        else:
+        try:
+            if not held:
+                fetched = await super()._getmany(active, timeout)
+            elif active > held:
+                # Without waiting: what is held back may be freed at any moment, and is in memory already.
+                fetched = await super()._getmany(active - held, 0.0)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            if self.flow_active and epochs == self._epochs:
+                raise await self._out_of_range(error) from error
+            # else from before a seek
+        if held and not fetched:
             await self._thread.stay_in_group()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._freed.wait(), min(timeout, HELD_BACK_WAIT_S))
-        return {}
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), min(timeout, HELD_BACK_WAIT_S))
+        if not isinstance(fetched, FetchedRecords):
+            return FetchedRecords({}, {})
+        fetched.generation, fetched.epochs = generation, epochs
+        return fetched
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, BatchMessage]]:  # noqa: ASYNC109
-        epochs = dict(self._epochs)
-        generation = self.app.consumer_generation_id
-        fetched = await self._fetch(timeout, epochs)
+        if self.flow_active and not self.assignment():
+            await self._thread.stay_in_group()
+        fetched, _ = await self._wait_next_records(timeout)
+        if not isinstance(fetched, FetchedRecords):
+            return
         waiting = dict(fetched)
         while waiting and not self.should_stop:
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                self._void(waiting)  # dropped; the rebalance that is going on seeks them
-                return
             tp = next(iter(waiting))
             records = waiting.pop(tp)
-            if epochs.get(tp, 0) != self.epoch(tp):
-                if tp in self._expected:
-                    await self.seek(tp, self._expected[tp])
+            if not self.flow_active or not self._is_current(tp, fetched):
+                await self._drop(tp)
                 continue
             records = self._following(tp, records)
             if records:
-                message = BatchMessage(tp, records, self.epoch(tp), generation)
+                message = BatchMessage(tp, records, self.epoch(tp), fetched.generation)
                 self._expected[tp] = message.next_offset
                 self._delivered.setdefault(tp, deque()).append(message)
                 self._held[tp] = self._held.get(tp, 0) + 1
                 yield tp, message
-        for tp, standing in getattr(fetched, "standing", {}).items():
-            if epochs.get(tp, 0) == self.epoch(tp):
+        for tp, standing in fetched.standing.items():
+            if self._is_current(tp, fetched):
                 self._standing[tp] = standing
                 self.app.monitor.track_tp_end_offset(tp, standing[1])
 
-    async def _fetch(self, timeout: float, epochs: Mapping[TP, int]) -> Mapping[TP, Records]:  # noqa: ASYNC109
-        if self.flow_active and not self.assignment():
-            await self._thread.stay_in_group()
-        try:
-            fetched, _ = await self._wait_next_records(timeout)
-        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-            if not self.flow_active or epochs != self._epochs:
-                return {}  # from before a seek
-            raise await self._out_of_range(error) from error
-        return fetched or {}
+    def _is_current(self, tp: TP, fetched: FetchedRecords) -> bool:
+        # A message of another generation is skipped by Faust's stream, in silence.
+        same_generation = fetched.generation == self.app.consumer_generation_id
+        return same_generation and fetched.epochs.get(tp, 0) == self.epoch(tp)
 
     def _following(self, tp: TP, records: Records) -> Records:
         expected = self._expected.get(tp)

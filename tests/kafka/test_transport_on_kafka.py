@@ -5,7 +5,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import faust
 import pytest
@@ -66,6 +66,13 @@ class Reader:
             self.seen.update((message.topic, message.partition, record.offset) for record in message.value)
             event.ack()
 
+    async def __aenter__(self) -> Self:
+        await self.app.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.app.stop()
+
     def assigned(self) -> set[tuple[str, int]]:
         return {(tp.topic, tp.partition) for tp in self.app.consumer.assignment()}
 
@@ -97,16 +104,12 @@ def test_every_record_is_read_once_and_a_restart_reads_none_again(
         send(kafka, topic, 3_000, 3)
 
     async def run() -> tuple[Counter[Any], Counter[Any]]:
-        first = Reader(kafka, topics, "once")
-        await first.app.start()
-        await until(lambda: first.seen.total() >= 6_000)
-        await until(lambda: all(map(first.app.consumer.caught_up, first.app.consumer.assignment())))
-        await first.app.stop()
+        async with Reader(kafka, topics, "once") as first:
+            await until(lambda: first.seen.total() >= 6_000)
+            await until(lambda: all(map(first.app.consumer.caught_up, first.app.consumer.assignment())))
         send(kafka, topics[0], 3, 3)
-        second = Reader(kafka, topics, "once")
-        await second.app.start()
-        await until(lambda: second.seen.total() >= 3)
-        await second.app.stop()
+        async with Reader(kafka, topics, "once") as second:
+            await until(lambda: second.seen.total() >= 3)
         return first.seen, second.seen
 
     first, second = asyncio.run(run())
@@ -125,12 +128,9 @@ def test_transactions_leave_gaps_that_block_nothing_and_what_was_aborted_is_not_
     send(kafka, topics[0], 1, 1, transaction=True)  # 7, mark 8
 
     async def run() -> set[int]:
-        reader = Reader(kafka, topics, "gaps")
-        await reader.app.start()
-        await until(lambda: reader.seen.total() >= 3)
-        await until(lambda: reader.app.consumer.caught_up(TP(topics[0], 0)))
-        await reader.app.consumer.commit()
-        await reader.app.stop()
+        async with Reader(kafka, topics, "gaps") as reader:
+            await until(lambda: reader.seen.total() >= 3)
+            await until(lambda: reader.app.consumer.caught_up(TP(topics[0], 0)))
         return {offset for _, _, offset in reader.seen}
 
     assert asyncio.run(run()) == {0, 1, 7}
@@ -145,10 +145,8 @@ def test_what_producers_compress_is_read(kafka: str, topics: tuple[str, str]) ->
         assert producer.flush(20) == 0
 
     async def run() -> int:
-        reader = Reader(kafka, topics, "compressed")
-        await reader.app.start()
-        await until(lambda: reader.seen.total() >= 500 or reader.app.crashed)
-        await reader.app.stop()
+        async with Reader(kafka, topics, "compressed") as reader:
+            await until(lambda: reader.seen.total() >= 500 or reader.app.crashed)
         return reader.seen.total()
 
     assert asyncio.run(run()) == 500
@@ -161,17 +159,13 @@ def test_records_that_expired_before_they_were_read_stop_the_worker_by_name(
     admin = AdminClient({"bootstrap.servers": kafka})
 
     async def run() -> BaseException | None:
-        reader = Reader(kafka, topics, "expired")
-        await reader.app.start()
-        await until(lambda: reader.seen.total() >= 30)
-        await reader.app.stop()
+        async with Reader(kafka, topics, "expired") as reader:
+            await until(lambda: reader.seen.total() >= 30)
         send(kafka, topics[0], 30, 3)
         partition = TopicPartition(topics[0], 1, 15)
         admin.delete_records([partition])[partition].result(20)
-        again = Reader(kafka, topics, "expired")
-        await again.app.start()
-        await until(lambda: again.app.crashed)
-        await again.app.stop()
+        async with Reader(kafka, topics, "expired") as again:
+            await until(lambda: again.app.crashed)
         reason: BaseException | None = again.app._crash_reason
         return reason
 
@@ -184,20 +178,17 @@ def test_two_workers_share_an_odd_number_of_partitions_in_pairs_and_lose_nothing
     kafka: str, topics: tuple[str, str]
 ) -> None:
     async def run() -> tuple[Counter[Any], list[set[tuple[str, int]]]]:
-        readers = [Reader(kafka, topics, "shared") for _ in range(2)]
-        for reader in readers:
-            await reader.app.start()
-        await until(lambda: sorted(len(reader.assigned()) for reader in readers) == [2, 4])
-        shares = [reader.assigned() for reader in readers]
-        for topic in topics:
-            send(kafka, topic, 3_000, 3)
-        await until(lambda: sum(reader.seen.total() for reader in readers) >= 3_000)
-        await readers[0].app.stop()
-        for topic in topics:
-            send(kafka, topic, 300, 3)
-        await until(lambda: len(readers[0].seen | readers[1].seen) >= 6_600)
-        await readers[1].app.stop()
-        return readers[0].seen | readers[1].seen, shares
+        async with Reader(kafka, topics, "shared") as stays:
+            async with Reader(kafka, topics, "shared") as leaves:
+                await until(lambda: sorted([len(stays.assigned()), len(leaves.assigned())]) == [2, 4])
+                shares = [stays.assigned(), leaves.assigned()]
+                for topic in topics:
+                    send(kafka, topic, 3_000, 3)
+                await until(lambda: stays.seen.total() + leaves.seen.total() >= 3_000)
+            for topic in topics:
+                send(kafka, topic, 300, 3)
+            await until(lambda: len(stays.seen | leaves.seen) >= 6_600)
+        return stays.seen | leaves.seen, shares
 
     seen, shares = asyncio.run(run())
     assert set(seen) == {(topic, p, offset) for topic in topics for p in range(3) for offset in range(1_100)}

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -158,6 +159,8 @@ def test_when_one_of_two_workers_is_killed_nothing_is_lost_or_counted_twice(plac
     place.await_ready(0)
     place.start()
     place.await_ready(1)
+    # What the first keeps when the second comes is not read again.
+    until(lambda: re.search(r"assigned .*kept=\[\d", place.log(0)) is not None, lambda: place.log(0))
     place.send(range(2_000))
     place.await_counts(predictions=2_000)
     victim.send_signal(signal.SIGKILL)

@@ -251,17 +251,33 @@ def test_records_of_a_partition_that_was_never_sought_stop_the_worker() -> None:
     play(scene)
 
 
-def test_records_dropped_while_the_flow_stands_still_are_not_taken_up_without_a_seek() -> None:
+def test_records_dropped_while_the_flow_stands_still_are_sought_again() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
         async def revoked_meanwhile() -> dict[TP, list[Record]]:
             consumer.stop_flow()
             return {A: records(0, 1)}
 
-        thread.fetches = [revoked_meanwhile, {A: records(2)}]
+        thread.fetches = [revoked_meanwhile, {A: records(0, 1)}]
         assert await fetch(consumer) == []
+        assert thread.sought[-1] == {A: 0}
         consumer.resume_flow()
-        with pytest.raises(PositionLostError):
-            await fetch(consumer)
+        assert [offsets_of(m) for m in await fetch(consumer)] == [[0, 1]]
+
+    play(scene)
+
+
+def test_a_rebalance_that_passed_before_the_fetch_began_costs_no_records() -> None:
+    async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
+        thread.fetches = [{A: records(0, 1)}]
+        consumer.stop_flow()
+        fetching = asyncio.create_task(fetch(consumer))
+        await asyncio.sleep(0.01)
+        consumer.app.consumer_generation_id = 2
+        await consumer.perform_seek()
+        consumer.resume_flow()
+        (message,) = await fetching
+        assert (offsets_of(message), message.generation_id) == ([0, 1], 2)
+        assert consumer.ack(message)
 
     play(scene)
 
