@@ -1,6 +1,7 @@
 """What the demo says of itself: statements to try while it runs, and at its end what happened."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from aftcast.demo.figures import Figures, ModelView, Window
@@ -46,7 +47,7 @@ def _window(model: ModelView, *, mature: bool | None) -> dict[str, Any] | None:
         return None
     window = fitting[-1]
     return {
-        "window_start": window.start.isoformat(),
+        "window_start": _time(window.start),
         "predictions": window.predictions,
         "coverage": window.coverage,
         model.metric: window.figure,
@@ -59,7 +60,12 @@ def _fits(window: Window, mature: bool | None) -> bool:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+    return {name: _time(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _time(moment: datetime) -> str:
+    # The driver gives times of UTC columns without their zone.
+    return moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
 
 
 def closing_lines(result: Mapping[str, Any], figures: Figures) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.live import Live
 
 from aftcast.demo.figures import FigureReader, Figures
@@ -22,7 +23,7 @@ from aftcast.demo.story import PARTITIONS, SIMULATED_MS, Story, configuration_of
 from aftcast.demo.traffic import Traffic
 from aftcast.failure import Failure
 from aftcast.logs import configure_logs
-from aftcast.output import console, remark, say
+from aftcast.output import remark, say
 from aftcast.simulation import Simulation
 from aftcast.warm_up import is_warm, warm_up
 from streams.worker.clock import ScaledClock
@@ -150,8 +151,9 @@ class Show:
             return lambda _moment, _figures: None
         if not sys.stdout.isatty():
             return PlainLines().show
-        live = stack.enter_context(Live(console=console(), auto_refresh=False, transient=False))
-        return lambda moment, figures: live.update(screen(moment, figures), refresh=True)
+        terminal = Console(emoji=False, highlight=False)
+        live = stack.enter_context(Live(console=terminal, auto_refresh=False))
+        return lambda moment, figures: live.update(screen(moment, figures, terminal.width), refresh=True)
 
     def _moment(self, elapsed_s: float, traffic: Traffic, worker: LiveWorker) -> Moment:
         now_ms = min(self._clock.now_ms(), self._story.end_ms)

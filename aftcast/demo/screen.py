@@ -14,6 +14,7 @@ from aftcast.demo.figures import WINDOW_S, WINDOWS_SHOWN, Figures, ModelView, Wi
 
 STATUS_STYLES = {"firing": "bold red", "resolved": "green", "corrected": "yellow", "retracted": "yellow"}
 EVENTS_SHOWN = 6
+FIXED_WIDTH, WINDOW_WIDTH = 49, 9  # of the columns before the windows, and of one window: " ~100.0% "
 
 
 @dataclass(frozen=True)
@@ -30,41 +31,42 @@ class Moment:
     story: str
 
 
-def screen(moment: Moment, figures: Figures) -> RenderableType:
-    """Return everything that is shown at one moment."""
-    parts: list[RenderableType] = [_header(moment), _models(figures), _events(figures)]
-    return Group(*parts, _footer(moment, figures))
+def screen(moment: Moment, figures: Figures, width: int) -> RenderableType:
+    """Return everything that is shown at one moment, as many windows as fit into ``width`` characters."""
+    shown = max(2, min(WINDOWS_SHOWN, (width - FIXED_WIDTH) // WINDOW_WIDTH))
+    return Group(_header(moment), _models(figures, shown), _events(figures), _footer(moment, figures))
 
 
 def _header(moment: Moment) -> Text:
     now = datetime.fromtimestamp(moment.event_time_ms / 1000, UTC)
     return Text.assemble(
         ("aftcast demo", "bold"),
-        f"  {moment.elapsed_s:5.0f} s  simulated time {now:%Y-%m-%d %H:%M} ({moment.speed:g} times faster)  "
-        f"{moment.sent_per_s:,.0f} events/s in",
-        ("  " + moment.story if moment.story else "", "yellow"),
+        f" {moment.elapsed_s:.0f} s, {moment.sent_per_s:,.0f} events/s in, "
+        f"simulated time {now:%H:%M}, {moment.speed:g} times faster\n",
+        (moment.story or "all is well in the simulated world", "yellow" if moment.story else "dim"),
     )
 
 
-def _models(figures: Figures) -> RenderableType:
+def _models(figures: Figures, shown: int) -> RenderableType:
     if not figures.models:
         return Panel("waiting for the first figures", border_style="dim")
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("model")
-    for name in ("per s", "predictions", "labelled"):
-        table.add_column(name, justify="right")
-    table.add_column("figure")
-    for offset in range(WINDOWS_SHOWN - 1, -1, -1):
-        table.add_column("now" if not offset else f"-{offset * WINDOW_S // 60}m", justify="right")
+    table.add_column("model", no_wrap=True)
+    for name in ("per s", "count", "labelled"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("figure", no_wrap=True)
+    for offset in range(shown - 1, -1, -1):
+        name = "now" if not offset else f"-{offset * WINDOW_S // 60}m"
+        table.add_column(name, justify="right", no_wrap=True)
     for model in figures.models:
-        table.add_row(*_model_row(model))
+        table.add_row(*_model_row(model, shown))
     title = f"windows of {WINDOW_S // 60} min; bold: mature, dim with ~: labels still come"
     return Panel(table, title=title, title_align="left", border_style="blue")
 
 
-def _model_row(model: ModelView) -> list[Text]:
-    windows = list(model.windows[-WINDOWS_SHOWN:])
-    cells = [Text("")] * (WINDOWS_SHOWN - len(windows)) + [window_cell(window) for window in windows]
+def _model_row(model: ModelView, shown: int) -> list[Text]:
+    windows = list(model.windows[-shown:])
+    cells = [Text("")] * (shown - len(windows)) + [window_cell(window) for window in windows]
     share = model.labelled_share
     return [
         Text(f"{model.model} {model.version}", style="bold"),
@@ -120,5 +122,5 @@ def _footer(moment: Moment, figures: Figures) -> Text:
         f"waiting predictions {waiting}   dead letters {dead}" + (f" ({reasons})" if reasons else "") + "\n",
         ("ClickHouse ", "dim"),
         moment.address,
-        ('   aftcast sql "..." from another terminal; Ctrl-C ends', "dim"),
+        ("   Ctrl-C ends", "dim"),
     )

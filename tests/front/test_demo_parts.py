@@ -65,9 +65,9 @@ FIGURES = Figures(
 )
 
 
-def rendered(moment: Moment, figures: Figures) -> str:
-    console = Console(width=150, record=True, file=io.StringIO())
-    console.print(screen(moment, figures))
+def rendered(moment: Moment, figures: Figures, width: int = 150) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(screen(moment, figures, width))
     return console.export_text()
 
 
@@ -117,6 +117,16 @@ def test_the_screen_tells_mature_from_provisional_and_shows_no_figure_where_ther
     row = next(line for line in text.splitlines() if "price 12" in line)
     assert "·" in row
     assert "%" not in row
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_figure_is_cut_short_in_a_narrow_terminal(width: int) -> None:
+    windows = tuple(window(1.0, mature=False) for _ in range(12))
+    model = ModelView("fraud", "3.1", 1_234_567, 1_000_000, 990_000, 1234.0, windows)
+    text = rendered(MOMENT, Figures(models=(model,)), width)
+    assert "…" not in text
+    assert "~100.0%" in text
+    assert "1,234,567" in text
 
 
 def test_before_the_first_figures_the_screen_says_that_it_waits() -> None:

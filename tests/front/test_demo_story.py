@@ -31,6 +31,7 @@ def test_the_demo_counts_every_prediction_once_and_ends_with_one_json_object(tmp
         assert 0 < model["labelled"] <= model["predictions"]
         latest = model["latest"]
         assert latest["is_mature"] in (True, False)
+        assert latest["window_start"].endswith(":00Z")
     assert 0.0 <= models["fraud", "3.1"]["latest"]["accuracy"] <= 1.0
     assert 0.0 < models["price", "12"]["latest"]["mape"] < 0.5
     assert "Traceback" not in ran.stderr
