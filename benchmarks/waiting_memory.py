@@ -52,9 +52,8 @@ def measure(kind, count):
     # another process, so that its objects are not counted either.
     firsts = range(0, 2 * count, BATCH)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        for first, made in zip(
-            firsts, pool.imap(encoded if kind == "aftcast" else remembered, firsts), strict=True
-        ):
+        for first in firsts:
+            made = pool.apply(encoded if kind == "aftcast" else remembered, (first,))
             if first == count:
                 at = resident()
             if kind == "aftcast":
