@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -47,6 +48,8 @@ class DemoOptions:
 def run_demo(options: DemoOptions) -> None:
     """Run to the end of ``duration_s`` or until interrupted; ``Failure`` if a part stops by itself."""
     began_s = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # a supervisor's stop cleans up like Ctrl-C
     if not is_warm():
         remark("compiling the core for this machine, once: some 20 s")
         warm_up()
