@@ -23,6 +23,9 @@ class BatchApp(faust.App):
     paired_topics: tuple[str, ...] = ()
     start_offsets: StartOffsets
 
+    def _create_directories(self) -> None:
+        """Do nothing: directories are for tables, and a worker keeps none."""
+
 
 def build_app(
     settings: WorkerSettings, take: Callable[[BatchMessage], Awaitable[None]], start_offsets: StartOffsets

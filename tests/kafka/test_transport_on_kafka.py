@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -44,6 +45,7 @@ class Reader:
         self.seen: Counter[tuple[str, int, int]] = Counter()
         self.app = faust.App(
             group,
+            datadir=tempfile.mkdtemp(prefix="aftcast-test-"),
             broker=f"kafka-batch://{bootstrap}",
             web_enabled=False,
             topic_allow_declare=False,

@@ -49,7 +49,10 @@ class Place:
         told |= {"topics": self.topics, "heartbeat_s": 0.5, **more}
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROCESS, json.dumps(told)], stdout=out, stderr=out
+                [sys.executable, "-c", PROCESS, json.dumps(told)],
+                stdout=out,
+                stderr=out,
+                cwd=self.directory,
             )
         self.processes.append(process)
         return process
@@ -152,6 +155,7 @@ def test_events_come_out_as_pane_rows_whose_counts_add_up_and_sigterm_ends_with_
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0, place.log()
     assert time.monotonic() - began_s < 5
+    assert [path.name for path in place.directory.iterdir()] == ["worker-0.log"]  # Faust likes to leave some
 
 
 def test_when_one_of_two_workers_is_killed_nothing_is_lost_or_counted_twice(place: Place) -> None:
