@@ -4,7 +4,6 @@ Semantics: a label applies to every prediction with its id (and model, if it nam
 one with the latest timestamp is in force, then the larger one, never the one that happened to arrive last.
 """
 
-import mmap
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +33,9 @@ from streams.join.layout import (
     POSITIONS,
     PREDICTION,
 )
+from streams.join.pages import Pages
 
+FIRST_ROWS = 1 << 16  # of pages that take memory only once they are used
 LOAD = 0.7  # of a hash table; above it, linear probing walks too far
 _NO_ANSWERS = np.zeros((0, 3), np.int64)
 
@@ -93,11 +94,11 @@ class HotJoin:
 
     def __init__(self, floor_ms: int) -> None:
         self.floor_ms = floor_ms
-        self._predictions = np.empty(1024, PREDICTION)
+        self._predictions = Pages(FIRST_ROWS, PREDICTION)
         self._table = np.full(2048, -1, np.int32)
-        self._labels = np.empty(1024, LABEL)
+        self._labels = Pages(FIRST_ROWS, LABEL)
         self._label_table = np.full(2048, -1, np.int32)
-        self._pairs = np.empty(1024, PAIR)
+        self._pairs = Pages(FIRST_ROWS, PAIR)
         self._positions = np.zeros(POSITIONS, np.int64)
         self._positions[PAIR_FREE] = -1
         self._counters = np.zeros(COUNTERS, np.int64)
@@ -134,7 +135,7 @@ class HotJoin:
             ask[:] = -1
             begin, n_changes, n_dead = kernels.add_predictions(
                 batch.id_low, batch.id_high, batch.time_ms, batch.profile, batch.number, begin, self.floor_ms,
-                self._predictions, self._table, self._labels, self._label_table, self._pairs,
+                self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
                 meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
                 meaning.text_ranks, meaning.source_ranks, answers,
@@ -165,7 +166,7 @@ class HotJoin:
             start = begin
             begin, n_changes, n_dead = kernels.add_labels(
                 rows, begin, self.floor_ms,
-                self._predictions, self._table, self._labels, self._label_table, self._pairs,
+                self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
                 meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
                 meaning.text_ranks, meaning.source_ranks, answers,
@@ -186,19 +187,19 @@ class HotJoin:
             return
         self.floor_ms = floor_ms
         kernels.drop_below(
-            floor_ms, self._predictions, self._table, self._labels, self._label_table,
-            self._pairs, self._positions, self._counters,
+            floor_ms, self._predictions.rows, self._table, self._labels.rows, self._label_table,
+            self._pairs.rows, self._positions, self._counters,
         )  # fmt: skip
 
     def time_of_share(self, share: float) -> int:
         """Return the event time below which about ``share`` of the waiting predictions lie."""
         head, count = self._positions[P_HEAD], self._positions[P_COUNT]
-        slots = (head + np.linspace(0, count - 1, 1024).astype(np.int64)) % len(self._predictions)
-        return int(np.quantile(self._predictions["time_ms"][slots], share))
+        slots = (head + np.linspace(0, count - 1, 1024).astype(np.int64)) % len(self._predictions.rows)
+        return int(np.quantile(self._predictions.rows["time_ms"][slots], share))
 
     def _row(self, seq: int) -> np.void:
-        slot = (self._positions[L_HEAD] + seq - self._positions[L_FIRST]) % len(self._labels)
-        row: np.void = self._labels[slot]
+        slot = (self._positions[L_HEAD] + seq - self._positions[L_FIRST]) % len(self._labels.rows)
+        row: np.void = self._labels.rows[slot].copy()
         return row
 
     def _answer(self, a: np.void, b: np.void, meaning: Meaning) -> list[list[int]]:
@@ -214,53 +215,31 @@ class HotJoin:
 
     def _reserve_predictions(self, more: int) -> None:
         head, count = int(self._positions[P_HEAD]), int(self._positions[P_COUNT])
-        if count + more > len(self._predictions):
-            self._predictions = _unrolled(self._predictions, head, count, (count + more) * 5 // 4)
-            self._positions[P_HEAD] = head = 0
-            self._table = _pages(_table_size(count + more), np.dtype(np.int32))
-            kernels.rebuild(self._table, self._predictions, head, count)
-        elif count + more > LOAD * len(self._table):
-            self._table = _pages(_table_size(count + more), np.dtype(np.int32))
-            kernels.rebuild(self._table, self._predictions, head, count)
+        moved = count + more > len(self._predictions.rows) and self._predictions.grow(
+            (count + more) * 5 // 4, head, count
+        )
+        if moved or count + more > LOAD * len(self._table):
+            self._table = _table(count + more)
+            kernels.rebuild(self._table, self._predictions.rows, head, count)
 
     def _reserve_labels(self, more: int) -> None:
         head, count = int(self._positions[L_HEAD]), self.labels_in_memory
-        if count + more > len(self._labels):
-            self._labels = _unrolled(self._labels, head, count, (count + more) * 5 // 4)
-            self._positions[L_HEAD] = head = 0
-            self._label_table = _pages(_table_size(count + more), np.dtype(np.int32))
-            kernels.rebuild_labels(self._label_table, self._labels, head, count)
-        elif count + more > LOAD * len(self._label_table):
-            self._label_table = _pages(_table_size(count + more), np.dtype(np.int32))
-            kernels.rebuild_labels(self._label_table, self._labels, head, count)
+        moved = count + more > len(self._labels.rows) and self._labels.grow(
+            (count + more) * 5 // 4, head, count
+        )
+        if moved or count + more > LOAD * len(self._label_table):
+            self._label_table = _table(count + more)
+            kernels.rebuild_labels(self._label_table, self._labels.rows, head, count)
 
     def _reserve_pairs(self, more: int) -> None:
-        if self._positions[PAIRS] + more > len(self._pairs):
-            self._pairs = _unrolled(
-                self._pairs, 0, len(self._pairs), (int(self._positions[PAIRS]) + more) * 5 // 4
-            )
+        used = int(self._positions[PAIRS])
+        if used + more > len(self._pairs.rows):
+            self._pairs.grow((used + more) * 5 // 4, 0, used)
 
 
-def _pages(rows: int, dtype: np.dtype) -> np.ndarray:
-    """Return memory straight from the kernel, with anything in it.
-
-    Pages that no row has reached yet take none of it, and what is outgrown goes back at once: the heap would
-    keep holes as large as the rings that were outgrown.
-    """
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    return np.frombuffer(mmap.mmap(-1, rows * dtype.itemsize, flags=private), dtype)
-
-
-def _table_size(rows: int) -> int:
-    return 1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD))))
-
-
-def _unrolled(ring: np.ndarray, head: int, count: int, capacity: int) -> np.ndarray:
-    larger = _pages(max(capacity, len(ring)), ring.dtype)
-    first = min(count, len(ring) - head)
-    larger[:first] = ring[head : head + first]
-    larger[first:count] = ring[: count - first]
-    return larger
+def _table(rows: int) -> np.ndarray:
+    """Return an open-addressing table with room for ``rows``, with anything in it."""
+    return Pages(1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD)))), np.dtype(np.int32)).rows
 
 
 def _joined(parts: list[np.ndarray], dtype: object) -> np.ndarray:

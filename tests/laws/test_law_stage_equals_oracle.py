@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from stage_oracle import Oracle, decoded, rows_of
 
 from schemas.settings import JoinSettings, MonitorSettings
+from streams.join import hot
 from streams.partition import PartitionStage
 
+hot.FIRST_ROWS = 4  # so that forty events make the rings grow and go around their end
 WIDTH_MS = 1_000
 START_MS = 1_780_000_000_000
 
