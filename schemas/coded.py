@@ -28,6 +28,9 @@ class CodedPredictions:
 
     ``number`` is NaN where the prediction is no number, ``latency_ms`` and ``cost`` where there is none,
     ``status`` is -1 for ok. ``row`` is the index in the decoded batch.
+
+    Of a prediction with scores (``Profiles.scoring``), ``number`` is the probability of the positive class;
+    with three classes or more it is where the probabilities begin in ``vectors``: rows ``vector_rows``.
     """
 
     row: IntArray
@@ -41,6 +44,8 @@ class CodedPredictions:
     latency_ms: FloatArray
     cost: FloatArray
     status: CodeArray
+    vectors: FloatArray
+    vector_rows: IntArray
 
     def __len__(self) -> int:
         return len(self.row)
@@ -92,10 +97,23 @@ PairChanges = npt.NDArray[np.void]  # of dtype PAIR_CHANGE, shape (n,)
 
 
 @dataclass(frozen=True, slots=True)
+class Scorings:
+    """Which classes scores speak of, by scoring code.
+
+    ``class_keys[offsets[s] : offsets[s + 1]]`` are the classes of scoring ``s``: of a binary one only the
+    positive class, of any other all of them, sorted by name.
+    """
+
+    offsets: IntArray
+    class_keys: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class Profiles:
     """What many predictions have in common, by profile code: their stream, class, flags and segments.
 
-    ``segments[segment_offsets[p] : segment_offsets[p + 1]]`` are the segment codes of profile ``p``.
+    ``segments[segment_offsets[p] : segment_offsets[p + 1]]`` are the segment codes of profile ``p``;
+    ``scoring`` is the code of a scoring, -1 where there are no scores that could be compared with a label.
     """
 
     stream: CodeArray
@@ -103,3 +121,5 @@ class Profiles:
     flags: ByteArray
     segment_offsets: IntArray
     segments: CodeArray
+    scoring: CodeArray
+    scorings: Scorings

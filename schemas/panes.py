@@ -13,6 +13,13 @@ from schemas.records import IntArray
 DURATION_GROWTH = 1.035
 LATENCY_FLOOR_MS = 0.01
 DELAY_FLOOR_MS = 1.0
+CALIBRATION_BINS = 10  # [0, 0.1) and so on, the last one closed
+# Integers, so that taking back leaves no trace: within 1.2e-10 of the mean, room for 2e9 pairs of one bin.
+PROBABILITY_UNITS = 2.0**32
+# Bins of scores: 8 to a unit of the logit up to 10, 1 from there to 36, and 160 to a unit of probability. The
+# steps of the logit serve scores near 0 and 1, such as those of clicks.
+SCORE_BINS_COUNT = 373
+SUB_BINS = 16  # positions inside a bin
 PAIR_SEPARATOR = "\x1f"  # between label and prediction in a key of ``confusion``
 
 KEYS = [
@@ -39,6 +46,7 @@ COUNTS = (
     "ape_n",  # ... and the label is not zero
     "cost_n",
     "value_n",
+    "score_n",  # labelled pairs of scores and a class
 )
 SUMS = (
     "err_sum",  # prediction - label
@@ -49,6 +57,8 @@ SUMS = (
     "ape_sum",  # |prediction - label| / |label|
     "cost_sum",
     "value_sum",
+    "log_loss_sum",
+    "brier_sum",
 )
 MAPS = (
     "predicted",  # class -> answered predictions
@@ -58,6 +68,14 @@ MAPS = (
 HISTOGRAMS = (
     "latency",  # of all calls that carry one, floor LATENCY_FLOOR_MS
     "delay",  # label timestamp of the earliest label less event time, floor DELAY_FLOOR_MS
+    "calibration_n",  # scored pairs by the probability they gave, in CALIBRATION_BINS equal widths ...
+    "calibration_hits",  # ... how many of them came true
+    "calibration_p",  # ... and the sum of their probabilities, in units of 1 / PROBABILITY_UNITS
+)
+# Class -> for each bin of ``score_place`` the count, then the summed position inside the bin in sixteenths.
+SCORE_BINS = (
+    "score_positives",  # of the class's score where the label is that class
+    "score_negatives",  # where it is another
 )
 PANE_COLUMNS = pa.schema(
     [
@@ -71,6 +89,14 @@ PANE_COLUMNS = pa.schema(
             for name in MAPS
         ),
         *(pa.field(name, pa.list_(pa.int64()), nullable=False) for name in HISTOGRAMS),
+        *(
+            pa.field(
+                name,
+                pa.map_(pa.string(), pa.field("value", pa.list_(pa.int64()), nullable=False)),
+                nullable=False,
+            )
+            for name in SCORE_BINS
+        ),
     ]
 )
 
@@ -89,6 +115,9 @@ class PaneSums:
     histograms: dict[str, IntArray] = field(
         default_factory=lambda: {name: np.zeros(0, np.int64) for name in HISTOGRAMS}
     )
+    score_bins: dict[str, dict[str, IntArray]] = field(
+        default_factory=lambda: {name: {} for name in SCORE_BINS}
+    )
     # (reg_n, label_sum, label_m2) of each merged row, for the parallel formula
     moments: list[tuple[int, float, float]] = field(default_factory=list)
 
@@ -102,13 +131,11 @@ class PaneSums:
             for key, count in other.maps[name].items():
                 mine[key] = mine.get(key, 0) + count
         for name in HISTOGRAMS:
-            mine_bins, bins = self.histograms[name], other.histograms[name]
-            if len(bins) > len(mine_bins):
-                mine_bins, bins = bins.copy(), mine_bins
-            else:
-                mine_bins = mine_bins.copy()
-            mine_bins[: len(bins)] += bins
-            self.histograms[name] = mine_bins
+            self.histograms[name] = add_bins([self.histograms[name], other.histograms[name]])
+        for name in SCORE_BINS:
+            by_class = self.score_bins[name]
+            for key, bins in other.score_bins[name].items():
+                by_class[key] = add_bins([by_class[key], bins]) if key in by_class else bins
         self.moments += other.moments
 
     def total(self, name: str) -> float:
@@ -123,10 +150,19 @@ class PaneSums:
         return fsum(m2 + count * (label_sum / count - mean) ** 2 for count, label_sum, m2 in rows)
 
 
+def add_bins(parts: list[IntArray]) -> IntArray:
+    """Return the sum of histograms of any lengths, which are those of the longest."""
+    total = np.zeros(max(map(len, parts), default=0), np.int64)
+    for bins in parts:
+        total[: len(bins)] += bins
+    return total
+
+
 def read_panes(rows: pa.RecordBatch) -> list[PaneSums]:
     """Return one ``PaneSums`` per row of a batch with the schema ``PANE_COLUMNS``, in its order."""
     columns = {name: rows.column(name).to_pylist() for name in (*COUNTS, *SUMS, *MAPS)}
     histograms = {name: rows.column(name) for name in HISTOGRAMS}
+    score_bins = {name: rows.column(name) for name in SCORE_BINS}
     panes = []
     for i in range(rows.num_rows):
         reg_n = columns["reg_n"][i]
@@ -138,10 +174,18 @@ def read_panes(rows: pa.RecordBatch) -> list[PaneSums]:
                 histograms={
                     name: np.asarray(column[i].values, dtype=np.int64) for name, column in histograms.items()
                 },
+                score_bins={name: _bins_by_class(column, i) for name, column in score_bins.items()},
                 moments=[(reg_n, columns["label_sum"][i], columns["label_m2"][i])] if reg_n else [],
             )
         )
     return panes
+
+
+def _bins_by_class(column: pa.MapArray, row: int) -> dict[str, IntArray]:
+    begin, end = column.offsets[row].as_py(), column.offsets[row + 1].as_py()
+    return {
+        column.keys[i].as_py(): np.asarray(column.items[i].values, dtype=np.int64) for i in range(begin, end)
+    }
 
 
 def duration_bin(value_ms: float, floor_ms: float) -> int:

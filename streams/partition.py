@@ -263,7 +263,7 @@ class PartitionStage:
         changes = result.changes
         if len(changes):
             self._name_fractions(changes, meaning)
-            self._panes.add_pairs(changes, meaning.profiles)
+            self._panes.add_pairs(changes, meaning.profiles, self._join.vectors.ring)
         for label in result.dead_labels:
             self._dead_letters.append(
                 DeadLetter(
@@ -330,7 +330,7 @@ class PartitionStage:
         if len(changed):
             self._last_rows.append(self._rows.batch(changed, self.revision))
         self._panes.drop(gone)
-        self._join.raise_floor(floor_ms)
+        self._join.raise_floor(floor_ms, self._coder.profiles())
         self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
 
 

@@ -25,6 +25,7 @@ from schemas.settings import ModelSettings
 from streams.codes.classes import class_keys, filled, kinds_of, numbers_of
 from streams.codes.names import Vocabulary
 from streams.codes.profiles import ProfileTable
+from streams.codes.scores import ScoreTable
 from streams.codes.siphash import hash_strings
 
 # A stream whose whole numbers take more values than this is no classification; its numbers stay numbers.
@@ -49,10 +50,11 @@ class Coder:
         self._models = models
         self._key = key
         self._profiles = ProfileTable()
+        self._scores = ScoreTable(models, self.vocabulary.classes)
         self._long_values: dict[int, set[int] | None] = {}
 
     def profiles(self) -> Profiles:
-        return self._profiles.view()
+        return self._profiles.view(self._scores.view())
 
     def predictions(self, columns: pa.RecordBatch) -> tuple[CodedPredictions, int]:
         """Return the predictions of a decoded batch, and how many of role ``test`` were left out."""
@@ -76,7 +78,13 @@ class Coder:
         as_number = forced == 2
         class_key[((kinds == DOUBLE) & ~as_class) | as_number] = NO_CLASS
         class_key[self._too_many_longs(stream, kinds, class_key, as_class)] = NO_CLASS
-        number[as_class] = np.nan
+        scores = self._scores.code(
+            columns.column("scores"),
+            scored & ~as_number & (status < 0) & (kinds != NULL),
+            stream,
+            self.vocabulary.stream_names,
+        )
+        number[as_class] = scores.number[as_class]
         answered = (status < 0) & (kinds != NULL)
         flags = (
             answered * ANSWERED
@@ -84,7 +92,7 @@ class Coder:
             + (answered & (as_number | ((kinds == DOUBLE) & ~as_class))) * REGRESSION
         ).astype(np.uint8) | (kinds << np.uint8(KIND_SHIFT))
         offsets, segments = self._segments(columns.column("segments"), stream)
-        profile = self._profiles.codes(stream, class_key, flags, offsets, segments)
+        profile = self._profiles.codes(stream, class_key, flags, scores.scoring, offsets, segments)
         low, high = hash_strings(columns.column("prediction_id"), self._key)
         coded = CodedPredictions(
             row=row,
@@ -98,6 +106,8 @@ class Coder:
             latency_ms=filled(columns.column("latency_ms")),
             cost=filled(columns.column("cost")),
             status=status,
+            vectors=scores.vectors,
+            vector_rows=scores.vector_rows,
         )
         return coded, left_out
 

@@ -6,8 +6,8 @@ import numpy as np
 
 @nb.njit(cache=True, nogil=True)
 def intern_profiles(  # type: ignore[no-untyped-def]
-    stream, class_key, flags, offsets, segments, begin, count, used,
-    table, hashes, p_stream, p_class, p_flags, p_offsets, p_segments, out,
+    stream, class_key, flags, scoring, offsets, segments, begin, count, used,
+    table, hashes, p_stream, p_class, p_flags, p_scoring, p_offsets, p_segments, out,
 ):  # fmt: skip
     """Write the profile code of rows ``begin`` and on into ``out``.
 
@@ -19,6 +19,7 @@ def intern_profiles(  # type: ignore[no-untyped-def]
         a, b = offsets[i], offsets[i + 1]
         h = np.uint64(stream[i]) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(class_key[i])
         h = (h ^ (h >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9) ^ np.uint64(flags[i])
+        h ^= np.uint64(scoring[i] + 1) << np.uint64(8)
         for j in range(a, b):
             h = (h ^ (h >> np.uint64(29)) ^ np.uint64(segments[j])) * np.uint64(0x94D049BB133111EB)
         h ^= h >> np.uint64(31)
@@ -31,6 +32,7 @@ def intern_profiles(  # type: ignore[no-untyped-def]
                 and p_stream[p] == stream[i]
                 and p_class[p] == class_key[i]
                 and p_flags[p] == flags[i]
+                and p_scoring[p] == scoring[i]
                 and p_offsets[p + 1] - p_offsets[p] == b - a
             ):
                 same = True
@@ -51,6 +53,7 @@ def intern_profiles(  # type: ignore[no-untyped-def]
             p_stream[found] = stream[i]
             p_class[found] = class_key[i]
             p_flags[found] = flags[i]
+            p_scoring[found] = scoring[i]
             for j in range(b - a):
                 p_segments[used + j] = segments[a + j]
             used += b - a

@@ -14,6 +14,7 @@ from schemas.coded import (
     TRUE_KEY,
     CodedLabels,
     CodedPredictions,
+    FloatArray,
     PairChanges,
     Profiles,
 )
@@ -32,8 +33,10 @@ from streams.join.layout import (
     PAIRS,
     POSITIONS,
     PREDICTION,
+    VECTORS_FIRST,
 )
 from streams.join.pages import Pages
+from streams.join.vectors import Vectors
 
 FIRST_ROWS = 1 << 16  # of pages that take memory only once they are used
 LOAD = 0.7  # of a hash table; above it, linear probing walks too far
@@ -99,6 +102,7 @@ class HotJoin:
         self._labels = Pages(FIRST_ROWS, LABEL)
         self._label_table = np.full(2048, -1, np.int32)
         self._pairs = Pages(FIRST_ROWS, PAIR)
+        self.vectors = Vectors()
         self._positions = np.zeros(POSITIONS, np.int64)
         self._positions[PAIR_FREE] = -1
         self._counters = np.zeros(COUNTERS, np.int64)
@@ -118,14 +122,16 @@ class HotJoin:
 
     @property
     def prediction_bytes(self) -> int:
-        """Memory that waiting predictions take, their hash table included."""
-        return self.waiting_predictions * PREDICTION.itemsize + self._table.nbytes
+        """Memory that waiting predictions take, their hash table and vectors included."""
+        rows = self.waiting_predictions * PREDICTION.itemsize
+        return rows + self._table.nbytes + self.vectors.nbytes
 
     def add_predictions(self, batch: CodedPredictions, meaning: Meaning) -> JoinResult:
         """Take in predictions, in offset order."""
         n = len(batch)
         self._reserve_predictions(n)
         self._reserve_pairs(n)
+        number = self._with_vectors(batch)
         outcome = np.empty(n, np.uint8)
         all_changes, all_dead = [], []
         answers, ask, begin = _NO_ANSWERS, np.full(2, -1, np.int64), 0
@@ -134,7 +140,7 @@ class HotJoin:
             dead = np.empty(self.labels_in_memory + 1, LABEL)
             ask[:] = -1
             begin, n_changes, n_dead = kernels.add_predictions(
-                batch.id_low, batch.id_high, batch.time_ms, batch.profile, batch.number, begin, self.floor_ms,
+                batch.id_low, batch.id_high, batch.time_ms, batch.profile, number, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
                 meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
@@ -181,21 +187,32 @@ class HotJoin:
                 self._reserve_pairs(room)
         return JoinResult(np.empty(0, np.uint8), _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
 
-    def raise_floor(self, floor_ms: int) -> None:
+    def raise_floor(self, floor_ms: int, profiles: Profiles) -> None:
         """Forget what is below ``floor_ms``; a floor only rises."""
         if floor_ms <= self.floor_ms:
             return
         self.floor_ms = floor_ms
         kernels.drop_below(
             floor_ms, self._predictions.rows, self._table, self._labels.rows, self._label_table,
-            self._pairs.rows, self._positions, self._counters,
+            self._pairs.rows, self._positions, self._counters, profiles.scoring, profiles.scorings.offsets,
         )  # fmt: skip
+        self.vectors.release(int(self._positions[VECTORS_FIRST]))
 
     def time_of_share(self, share: float) -> int:
         """Return the event time below which about ``share`` of the waiting predictions lie."""
         head, count = self._positions[P_HEAD], self._positions[P_COUNT]
         slots = (head + np.linspace(0, count - 1, 1024).astype(np.int64)) % len(self._predictions.rows)
         return int(np.quantile(self._predictions.rows["time_ms"][slots], share))
+
+    def _with_vectors(self, batch: CodedPredictions) -> FloatArray:
+        """Take in the probabilities of many classes; return ``number`` with the places they got."""
+        if not len(batch.vectors):
+            return batch.number
+        if not self.waiting_predictions:
+            self.vectors.release_all()
+        number = batch.number.copy()
+        number[batch.vector_rows] += self.vectors.append(batch.vectors)
+        return number
 
     def _row(self, seq: int) -> np.void:
         slot = (self._positions[L_HEAD] + seq - self._positions[L_FIRST]) % len(self._labels.rows)

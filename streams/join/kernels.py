@@ -31,6 +31,7 @@ from streams.join.layout import (
     PAIRS,
     REPLACED,
     REUSED,
+    VECTORS_FIRST,
     WAITING,
 )
 
@@ -379,12 +380,16 @@ def _remove(table, rows, slot):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def drop_below(  # type: ignore[no-untyped-def]
-    floor_ms, predictions, table, labels, label_table, pairs, positions, counters
+    floor_ms, predictions, table, labels, label_table, pairs, positions, counters, scoring, scoring_offsets
 ):  # fmt: skip
     """Forget predictions below the floor, and labels whose record time is, unless they are in force."""
     while positions[P_COUNT] > 0 and predictions[positions[P_HEAD]].time_ms < floor_ms:
         slot = positions[P_HEAD]
         _remove(table, predictions, slot)
+        scores = scoring[predictions[slot].profile]
+        if scores >= 0 and scoring_offsets[scores + 1] - scoring_offsets[scores] > 1:
+            size = scoring_offsets[scores + 1] - scoring_offsets[scores]
+            positions[VECTORS_FIRST] = np.int64(predictions[slot].number) + size
         j = predictions[slot].pair
         if j >= 0:
             labels[label_slot(pairs[j].label, positions, labels)].uses -= 1

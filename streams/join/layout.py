@@ -45,8 +45,8 @@ WAITING, JOINED, REPLACED, DEAD = range(4)  # states of a label
 ACCEPTED, DUPLICATE, REUSED, BELOW_FLOOR = range(4)  # outcomes of a prediction
 
 # Places in the array of positions.
-P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS = range(7)
-POSITIONS = 7
+P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS, VECTORS_FIRST = range(8)
+POSITIONS = 8
 # Places in the array of counters, see Counters.
 (
     C_ACCEPTED,

@@ -8,6 +8,7 @@ from streams.metrics.counts import count_figures
 from streams.metrics.durations import duration_figures
 from streams.metrics.money import money_figures
 from streams.metrics.regression import regression_figures
+from streams.metrics.scores import score_figures
 
 Figures = dict[str, float | int | bool | None]
 
@@ -35,7 +36,11 @@ def model_quality(sums: PaneSums, task: Task, *, mature: bool) -> Figures:
     """
     row: Figures = dict.fromkeys(MODEL_QUALITY_COLUMNS)
     row.update(count_figures(sums))
-    row.update(regression_figures(sums) if task == "regression" else classification_figures(sums))
+    if task == "regression":
+        row.update(regression_figures(sums))
+    else:
+        row.update(classification_figures(sums))
+        row.update(score_figures(sums))
     row.update(duration_figures(sums))
     row.update(money_figures(sums))
     row["is_mature"] = mature

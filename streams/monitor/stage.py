@@ -31,6 +31,8 @@ class Findings:
     alerts: tuple[AlertEvent, ...] = ()
     states: tuple[ModelState, ...] = ()
 
+FROM_BINS = ("auc", "ece")
+
 
 class Monitor:
     """Stage 2 for all models of a process; pure: time comes in as the partitions' progress.
@@ -61,7 +63,8 @@ class Monitor:
             settings.pane_width_ms,
             None if keep_all else {rule.segment for rule in settings.rules},
             # Nine tenths of a row are histograms, and no detector reads them.
-            histograms=keep_all or any(rule.metric.endswith(("_ms", "_s")) for rule in settings.rules),
+            histograms=keep_all
+            or any(rule.metric.endswith(("_ms", "_s")) or rule.metric in FROM_BINS for rule in settings.rules),
         )
         self._frontier = Frontier(settings)
         self._maintenance = Maintenance()

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, SUMS, PaneSums, read_panes
+from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SCORE_BINS, SUMS, PaneSums, add_bins, read_panes
 
 Key = tuple[str, str, str]  # model, model_version, segment
 BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
@@ -206,9 +206,9 @@ class PaneStore:
 
 
 def _without_histograms(rows: pa.RecordBatch) -> pa.RecordBatch:
-    empty = pa.array([[]] * rows.num_rows, pa.list_(pa.int64()))
-    for name in HISTOGRAMS:
+    for name in (*HISTOGRAMS, *SCORE_BINS):
         at = rows.schema.get_field_index(name)
+        empty = pa.array([[]] * rows.num_rows, PANE_COLUMNS.field(name).type)
         rows = rows.set_column(at, rows.schema.field(at), empty)
     return rows
 
@@ -230,11 +230,11 @@ def merge(parts: list[PaneSums]) -> PaneSums:
             for key, n in part.maps[name].items():
                 mine[key] = mine.get(key, 0) + n
     for name in HISTOGRAMS:
-        longest = max(len(part.histograms[name]) for part in parts)
-        bins = np.zeros(longest, np.int64)
-        for part in parts:
-            own = part.histograms[name]
-            bins[: len(own)] += own
-        total.histograms[name] = bins
+        total.histograms[name] = add_bins([part.histograms[name] for part in parts])
+    for name in SCORE_BINS:
+        for key in sorted({key for part in parts for key in part.score_bins[name]}):
+            total.score_bins[name][key] = add_bins(
+                [part.score_bins[name][key] for part in parts if key in part.score_bins[name]]
+            )
     total.moments = list(chain.from_iterable(part.moments for part in parts))
     return total

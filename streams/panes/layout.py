@@ -20,9 +20,15 @@ EXACT_SUMS = (
     "value_sum",
 )
 N_SUMS = len(EXACT_SUMS)
+# Kept beside them, for rows that have scored pairs only.
+LOG_LOSS, BRIER = range(2)
+SCORE_SUMS = ("log_loss_sum", "brier_sum")
+CALIBRATION_N, CALIBRATION_HITS, CALIBRATION_P = range(3)
 
 # Kinds of cells.
-LATENCY, DELAY, PREDICTED, CONFUSION, STATUS = range(5)
+LATENCY, DELAY, PREDICTED, CONFUSION, STATUS, SCORE_POSITIVE, SCORE_NEGATIVE = range(7)
+# A bin of scores, cell of class and bin, counts in steps of this; below it is the summed position in the bin.
+SCORE_STEP = 1 << 36
 
 # Cells and bins lie in pools in the order in which they came, found through a hash table of places; those
 # of a row are linked, so that reading a row costs what the row holds.

@@ -6,10 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS
+from schemas.panes import COUNTS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SCORE_BINS, SUMS
 from schemas.records import IntArray
 from streams.panes.exact_sums import as_fraction, round_sums
 from streams.panes.layout import (
+    CALIBRATION_HITS,
+    CALIBRATION_N,
+    CALIBRATION_P,
     CONFUSION,
     COUNT,
     DELAY,
@@ -18,12 +21,22 @@ from streams.panes.layout import (
     LABEL_SQ,
     LATENCY,
     PREDICTED,
+    SCORE_NEGATIVE,
+    SCORE_POSITIVE,
+    SCORE_STEP,
+    SCORE_SUMS,
     STATUS,
 )
 from streams.panes.store import PaneStore
 
 _KIND_OF_MAP = {"predicted": PREDICTED, "confusion": CONFUSION, "statuses": STATUS}
 _KIND_OF_HISTOGRAM = {"latency": LATENCY, "delay": DELAY}
+_CALIBRATION = {
+    "calibration_n": CALIBRATION_N,
+    "calibration_hits": CALIBRATION_HITS,
+    "calibration_p": CALIBRATION_P,
+}
+_KIND_OF_SCORES = {"score_positives": SCORE_POSITIVE, "score_negatives": SCORE_NEGATIVE}
 
 
 class PaneRows:
@@ -63,9 +76,11 @@ class PaneRows:
         }
         for i, name in enumerate(COUNTS):
             columns[name] = pa.array(np.ascontiguousarray(counts[:, i]))
+        cells = self._store.cells_of(rows)
         columns |= self._sums(rows, counts)
-        columns |= self._maps(rows)
+        columns |= self._maps(rows, cells)
         columns |= self._histograms(rows)
+        columns |= self._scores(rows, cells)
         return pa.RecordBatch.from_arrays([columns[name] for name in PANE_COLUMNS.names], schema=PANE_COLUMNS)
 
     def _sums(self, rows: IntArray, counts: IntArray) -> dict[str, pa.Array]:
@@ -80,7 +95,44 @@ class PaneRows:
             place = int(i)
             m2[place] = self._label_m2(place, int(counts[place, COUNT["reg_n"]]), digits[place], apart)
         values = {name: rounded[:, i] for i, name in enumerate(EXACT_SUMS)} | {"label_m2": m2}
-        return {name: pa.array(np.ascontiguousarray(values[name])) for name in SUMS}
+        return {name: pa.array(np.ascontiguousarray(values[name])) for name in SUMS if name in values}
+
+    def _scores(self, rows: IntArray, cells: np.ndarray) -> dict[str, pa.Array]:
+        digits, calibration = self._store.scores_of(rows)
+        rounded = round_sums(digits)
+        columns = {name: pa.array(np.ascontiguousarray(rounded[:, i])) for i, name in enumerate(SCORE_SUMS)}
+        filled = np.where(calibration[:, :, CALIBRATION_N] != 0, np.arange(1, calibration.shape[1] + 1), 0)
+        lengths = filled.max(axis=1, initial=0)
+        inside = np.arange(calibration.shape[1]) < lengths[:, None]
+        for name, which in _CALIBRATION.items():
+            columns[name] = _lists(lengths, calibration[:, :, which][inside], name)
+        for name in SCORE_BINS:
+            columns[name] = self._score_bins(rows, cells[(cells["key"] & 7) == _KIND_OF_SCORES[name]], name)
+        return columns
+
+    def _score_bins(self, rows: IntArray, cells: np.ndarray, name: str) -> pa.Array:
+        keys, class_number = np.unique(cells["a"], return_inverse=True)
+        texts = [self._class_text(int(key)) for key in keys]
+        rank = np.argsort(sorted(range(len(keys)), key=texts.__getitem__))
+        # One list per row and class, in the order of both.
+        place = (cells["key"] >> 3) * len(keys) + (rank[class_number] if len(keys) else 0)
+        lists, of_list = np.unique(place, return_inverse=True)
+        lengths = np.zeros(len(lists), np.int64)
+        np.maximum.at(lengths, of_list, 2 * cells["b"] + 2)
+        starts = np.cumsum(lengths) - lengths
+        dense = np.zeros(int(lengths.sum()), np.int64)
+        at = starts[of_list] + 2 * cells["b"]
+        dense[at], dense[at + 1] = cells["n"] // SCORE_STEP, cells["n"] % SCORE_STEP
+        in_order = sorted(texts)
+        per_row = np.bincount(lists // max(1, len(keys)), minlength=len(rows))
+        return pa.MapArray.from_arrays(
+            pa.array(np.concatenate([[0], np.cumsum(per_row)]), pa.int32()),
+            pa.array([in_order[i % len(keys)] for i in lists], pa.string()),
+            pa.ListArray.from_arrays(
+                pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), pa.array(dense)
+            ),
+            type=PANE_COLUMNS.field(name).type,
+        )
 
     @staticmethod
     def _label_m2(
@@ -94,8 +146,7 @@ class PaneRows:
             total, squares = (total + more, squares) if which == LABEL else (total, squares + more)
         return _nearest(squares - total * total / n)
 
-    def _maps(self, rows: IntArray) -> dict[str, pa.Array]:
-        cells = self._store.cells_of(rows)
+    def _maps(self, rows: IntArray, cells: np.ndarray) -> dict[str, pa.Array]:
         columns = {}
         for name in MAPS:
             kind = _KIND_OF_MAP[name]
@@ -128,18 +179,23 @@ class PaneRows:
         bins = self._store.bins_of(rows)
         place, key, n = bins["key"] >> 16, bins["key"] & 0xFFFF, bins["n"]
         columns = {}
-        for name in HISTOGRAMS:
-            chosen = (key >> 15) == _KIND_OF_HISTOGRAM[name]
+        for name, kind in _KIND_OF_HISTOGRAM.items():
+            chosen = (key >> 15) == kind
             at, index, count = place[chosen], key[chosen] & 0x7FFF, n[chosen]
             lengths = np.zeros(len(rows), np.int64)
             np.maximum.at(lengths, at, index + 1)
-            offsets = np.concatenate([[0], np.cumsum(lengths)])
-            dense = np.zeros(int(offsets[-1]), np.int64)
-            dense[offsets[at] + index] = count
-            columns[name] = pa.ListArray.from_arrays(
-                pa.array(offsets, pa.int32()), pa.array(dense), type=PANE_COLUMNS.field(name).type
-            )
+            starts = np.cumsum(lengths) - lengths
+            dense = np.zeros(int(lengths.sum()), np.int64)
+            dense[starts[at] + index] = count
+            columns[name] = _lists(lengths, dense, name)
         return columns
+
+
+def _lists(lengths: IntArray, values: IntArray, name: str) -> pa.Array:
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(values), type=PANE_COLUMNS.field(name).type
+    )
 
 
 def _nearest(value: Fraction | float) -> float:

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from schemas.coded import CodeArray, CodedPredictions, PairChanges, Profiles
+from schemas.coded import CodeArray, CodedPredictions, FloatArray, PairChanges, Profiles
+from schemas.panes import CALIBRATION_BINS
 from schemas.records import IntArray
 from streams.panes import kernels
 from streams.panes.exact_sums import ADDITIONS_BEFORE_CARRY, DIGITS
@@ -19,6 +20,7 @@ from streams.panes.layout import (
     N_COUNTS,
     N_SUMS,
     PANE_BITS,
+    SCORE_SUMS,
     SEGMENT_BITS,
     WIDE,
 )
@@ -41,7 +43,8 @@ class PaneStore:
         self._allocate(1024)
         self._bins, self._bin_table = np.empty(4096, BIN), np.full(8192, -1, np.int32)
         self._cells, self._cell_table = np.empty(4096, CELL), np.full(8192, -1, np.int32)
-        self._used = np.zeros(4, np.int64)  # rows, bins, cells, wide terms
+        self._used = np.zeros(5, np.int64)  # rows, bins, cells, wide terms, rows with scored pairs
+        self._allocate_scores(0)
         self._wide = np.empty(256, WIDE)
         self._kept_apart: Wide = defaultdict(dict)
         self._additions = 0
@@ -53,13 +56,19 @@ class PaneStore:
         self._dirty = np.zeros(rows, np.uint8)
         self._first_bin = np.full(rows, -1, np.int64)
         self._first_cell = np.full(rows, -1, np.int64)
+        self._score_row = np.full(rows, -1, np.int32)  # place in the arrays of scores
+
+    def _allocate_scores(self, rows: int) -> None:
+        self._score_sums = np.zeros((rows, len(SCORE_SUMS), DIGITS), np.int64)
+        self._calibration = np.zeros((rows, CALIBRATION_BINS, 3), np.int64)
 
     def __len__(self) -> int:
         return int(self._used[0])
 
     @property
     def nbytes(self) -> int:
-        rows = len(self) * (8 + 1 + 16 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
+        rows = len(self) * (8 + 1 + 20 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
+        rows += int(self._used[4]) * 8 * (len(SCORE_SUMS) * DIGITS + 3 * CALIBRATION_BINS)
         tables = self._table.nbytes + self._bin_table.nbytes + self._cell_table.nbytes
         return rows + tables + int(self._used[1]) * BIN.itemsize + int(self._used[2]) * CELL.itemsize
 
@@ -74,13 +83,29 @@ class PaneStore:
             column[rows]
             for column in (batch.time_ms, batch.profile, batch.latency_ms, batch.cost, batch.status)
         ]
-        self._run(kernels.add_predictions, len(rows), (*columns, repeat), profiles)
+        self._run(kernels.add_predictions, batch.profile[rows], lambda: (*columns, repeat), profiles)
 
-    def add_pairs(self, changes: PairChanges, profiles: Profiles) -> None:
-        """Count labelled pairs, or take them back, by their sign."""
-        self._run(kernels.add_pairs, len(changes), (changes,), profiles)
+    def add_pairs(self, changes: PairChanges, profiles: Profiles, vectors: FloatArray) -> None:
+        """Count labelled pairs, or take them back, by their sign; ``vectors`` is streams.join.vectors' ring."""
+        scorings = profiles.scorings
+        self._run(
+            kernels.add_pairs,
+            changes["profile"],
+            lambda: (
+                changes, vectors, profiles.scoring, scorings.offsets, scorings.class_keys,
+                self._score_row, self._score_sums, self._calibration,
+            ),
+            profiles,
+        )  # fmt: skip
 
-    def _run(self, kernel: Callable[..., int], n: int, columns: tuple, profiles: Profiles) -> None:  # type: ignore[type-arg]
+    def _run(
+        self,
+        kernel: Callable[..., int],
+        profile: CodeArray,
+        columns: Callable[[], tuple[np.ndarray, ...]],
+        profiles: Profiles,
+    ) -> None:
+        n = len(profile)
         if not n:
             return
         if int(profiles.stream.max()) >= MOST_STREAMS:
@@ -88,11 +113,12 @@ class PaneStore:
         self._additions += 2 * n
         if self._additions > ADDITIONS_BEFORE_CARRY:
             kernels.carry_all(self._sums, len(self))
+            kernels.carry_all(self._score_sums, int(self._used[4]))
             self._additions = 2 * n
         begin = 0
         while begin < n:
             begin = kernel(
-                begin, *columns, self.width_ms,
+                begin, *columns(), self.width_ms,
                 profiles.stream, profiles.class_key, profiles.flags, profiles.segment_offsets,
                 profiles.segments,
                 self._table, self._keys, self._counts, self._sums, self._dirty,
@@ -101,9 +127,11 @@ class PaneStore:
             )  # fmt: skip
             self._set_wide_apart()
             if begin < n:
-                p = columns[1][begin] if len(columns) > 1 else columns[0]["profile"][begin]
+                p = profile[begin]
                 needed = int(profiles.segment_offsets[p + 1] - profiles.segment_offsets[p]) + 1
-                self._grow(needed)
+                s = profiles.scoring[p]
+                offsets = profiles.scorings.offsets
+                self._grow(needed, 1 if s < 0 else int(offsets[s + 1] - offsets[s]))
 
     def _set_wide_apart(self) -> None:
         for term in self._wide[: self._used[3]]:
@@ -114,8 +142,8 @@ class PaneStore:
                 del apart[x]
         self._used[3] = 0
 
-    def _grow(self, needed: int) -> None:
-        rows, bins, cells, _ = (int(n) for n in self._used)
+    def _grow(self, needed: int, scores: int) -> None:
+        rows, bins, cells, _, scored = (int(n) for n in self._used)
         if rows + needed > len(self._keys):
             if self._segments_in_use() >= MOST_SEGMENTS:
                 raise OverflowError(f"one partition holds at most {MOST_SEGMENTS} segment values")
@@ -128,13 +156,21 @@ class PaneStore:
         same = np.arange(len(self._keys), dtype=np.int64)
         if bins + needed > len(self._bins):
             self._move_bins(2 * len(self._bins) + needed, same)
-        if cells + 2 * needed > len(self._cells):
-            self._move_cells(2 * len(self._cells) + 2 * needed, same)
+        new_cells = (1 + scores) * needed
+        if cells + new_cells > len(self._cells):
+            self._move_cells(2 * len(self._cells) + new_cells, same)
+        if scored + needed > len(self._calibration):
+            sums, calibration = self._score_sums, self._calibration
+            self._allocate_scores(2 * scored + needed)
+            self._score_sums[:scored], self._calibration[:scored] = sums[:scored], calibration[:scored]
         if 8 * needed > len(self._wide):
             self._wide = np.empty(16 * needed, WIDE)
 
     def _row_arrays(self) -> tuple[np.ndarray, ...]:
-        return self._keys, self._counts, self._sums, self._dirty, self._first_bin, self._first_cell
+        return (
+            self._keys, self._counts, self._sums, self._dirty, self._first_bin, self._first_cell,
+            self._score_row,
+        )  # fmt: skip
 
     def _move_bins(self, room: int, new_row: IntArray) -> None:
         old, self._bins = self._bins, np.empty(room, BIN)
@@ -175,6 +211,15 @@ class PaneStore:
     def sums_of(self, rows: IntArray) -> IntArray:
         """Return the digits of rows' exact sums, shape ``(n, N_SUMS, DIGITS)``."""
         return self._sums[rows]
+
+    def scores_of(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the digits of SCORE_SUMS and the calibration bins of rows; zeros where nothing was scored."""
+        place = self._score_row[rows]
+        digits = np.zeros((len(rows), *self._score_sums.shape[1:]), np.int64)
+        calibration = np.zeros((len(rows), *self._calibration.shape[1:]), np.int64)
+        digits[place >= 0] = self._score_sums[place[place >= 0]]
+        calibration[place >= 0] = self._calibration[place[place >= 0]]
+        return digits, calibration
 
     def kept_apart(self, rows: IntArray) -> dict[tuple[int, int], Fraction | float]:
         """Return, by (place in ``rows``, sum), what the terms that did not fit into its digits add up to."""
@@ -218,6 +263,8 @@ class PaneStore:
         for array in self._row_arrays():
             array[:count] = array[: len(self)][keep]
             array[count : len(self)] = 0
+        self._score_row[count : len(self)] = -1
+        self._drop_scores(count)
         self._used[0] = count
         kernels.refill_rows(self._table, self._keys, count)
         self._move_bins(len(self._bins), new_row)
@@ -230,6 +277,16 @@ class PaneStore:
                 if new_row[row] >= 0
             },
         )
+
+
+    def _drop_scores(self, rows: int) -> None:
+        kept = np.flatnonzero(self._score_row[:rows] >= 0)
+        place = self._score_row[kept]
+        for array in (self._score_sums, self._calibration):
+            array[: len(kept)] = array[place]
+            array[len(kept) : int(self._used[4])] = 0
+        self._score_row[kept] = np.arange(len(kept))
+        self._used[4] = len(kept)
 
 
 def _total(terms: dict[float, int], *, square: bool) -> Fraction | float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SUMS
+from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SCORE_BINS, SUMS
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Joined:
     delay_ms: int = 0
     cost: float | None = None
     value: float | None = None
-    scored: bool = False
+    scores: dict[str, float] | None = None
 
 
 def text(value: Any) -> str:
@@ -63,6 +63,7 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
         row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | dict.fromkeys(SUMS, 0.0)
         maps = {name: Counter[str]() for name in MAPS}
         bins = {name: Counter[int]() for name in HISTOGRAMS}
+        scored: list[tuple[dict[str, float], str]] = []
         pairs: list[tuple[float, float]] = []
         costs, values, shares = [], [], []
         for event in members:
@@ -77,7 +78,7 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
                 continue
             kind = {bool: "booleans", int: "longs", float: "doubles", str: "strings"}[type(event.prediction)]
             row[kind] += 1
-            row["scored"] += event.scored
+            row["scored"] += event.scores is not None
             maps["predicted"][text(event.prediction)] += 1
             if not event.has_label:
                 continue
@@ -88,6 +89,8 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
             row["class_n"] += 1
             row["hits"] += text(event.prediction) == text(event.label)
             maps["confusion"][f"{text(event.label)}\x1f{text(event.prediction)}"] += 1
+            if event.scores:
+                scored.append((event.scores, text(event.label)))
             if is_number(event.prediction) and is_number(event.label):
                 pairs.append((float(event.prediction), float(event.label)))
                 if event.label != 0:
@@ -106,10 +109,49 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
             row[name] = list(counter.items())
         for name, histogram in bins.items():
             row[name] = [histogram[i] for i in range(max(histogram, default=-1) + 1)]
+        row |= score_columns(scored)
         row |= {"model": model, "model_version": version, "segment": segment}
         row |= {"pane_start": pane, "partition": partition, "revision": revision}
         rows.append(row)
     return pa.RecordBatch.from_pylist(rows, PANE_COLUMNS)
+
+
+def score_columns(pairs: list[tuple[dict[str, float], str]]) -> dict[str, Any]:
+    """What labelled pairs of scores add up to; of one or two scores only the positive class's counts."""
+    told = np.zeros((10, 3))
+    bins = {name: defaultdict(lambda: [0] * 746) for name in SCORE_BINS}
+    losses, squares = [], []
+    for scores, label in pairs:
+        kept = scores if len(scores) > 2 else {max(scores): scores[max(scores)]}
+        hit = kept.get(label, 0.0 if len(scores) > 2 else 1 - next(iter(kept.values())))
+        losses.append(-math.log(min(max(hit, 2**-52), 1 - 2**-52)))
+        squares.append(
+            math.fsum((p - (name == label)) ** 2 for name, p in kept.items())
+            + (len(scores) > 2 and label not in kept)
+        )
+        top = max(kept, key=lambda name: (kept[name], -sorted(kept).index(name)))
+        edges = [i / 10 for i in range(10)]
+        told[sum(kept[top] >= edge for edge in edges) - 1] += (1, top == label, round(kept[top] * 2**32))
+        for name, p in kept.items():
+            logit = -36.0 if p < 1e-18 else 36.0 if p == 1 else math.log(p) - math.log1p(-p)
+            logit = min(max(logit, -36), 36)
+            middle = min(max(logit, -10), 10)
+            place = 106 + 8 * middle + (logit - middle) + 160 * p
+            counts = bins["score_positives" if name == label else "score_negatives"][name]
+            counts[2 * math.floor(place)] += 1
+            counts[2 * math.floor(place) + 1] += math.floor(place % 1 * 16)
+    columns: dict[str, Any] = {"score_n": len(pairs)}
+    columns |= {"log_loss_sum": math.fsum(losses), "brier_sum": math.fsum(squares)}
+    for i, name in enumerate(("calibration_n", "calibration_hits", "calibration_p")):
+        columns[name] = told[:, i].astype(int).tolist() if pairs else []
+    return columns | {name: list(by_class.items()) for name, by_class in bins.items()}
+
+
+def expected_calibration_error(told: Any, came_true: Any) -> float:
+    """Over ten bins ``[i / 10, (i + 1) / 10)``, the last of them closed."""
+    bins = np.searchsorted([i / 10 for i in range(1, 10)], told, side="right")
+    gaps = [abs(math.fsum(told[bins == b]) - came_true[bins == b].sum()) for b in range(10)]
+    return math.fsum(gaps) / len(told)
 
 
 def quantile_bounds(values: list[float], q: float) -> tuple[float, float]:

@@ -230,6 +230,8 @@ def test_every_column_of_a_rollup_comes_back_as_it_was_written(database: Any) ->
         ),
         Joined(T0_MS, None),
         Joined(T0_MS, 2, 3, True),
+        Joined(T0_MS, "a", "b", True, scores={"a": 0.25}),
+        Joined(T0_MS, "a", "b", True, scores={"a": 0.5, "b": 0.25, "c": 0.25}),
     ]
     rows = pane_rows(events, revision=2**64 - 1)
     Writer(database.client, database.name).write_rollups(rows)
@@ -237,7 +239,7 @@ def test_every_column_of_a_rollup_comes_back_as_it_was_written(database: Any) ->
     expected = sorted(rows.to_pylist(), key=lambda row: row["segment"])
     for row in expected:
         row["pane_start"] = row["pane_start"].replace(tzinfo=None)
-        for name in ("predicted", "confusion", "statuses"):
+        for name in ("predicted", "confusion", "statuses", "score_positives", "score_negatives"):
             row[name] = dict(row[name])
     assert stored == expected
 

@@ -6,16 +6,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from pane_oracle import Joined, is_number, members_of, pane_rows, quantile_bounds, seconds, text
+from pane_oracle import (
+    Joined,
+    expected_calibration_error,
+    is_number,
+    members_of,
+    pane_rows,
+    quantile_bounds,
+    seconds,
+    text,
+)
 from sklearn.metrics import (
     accuracy_score,
+    brier_score_loss,
     f1_score,
+    log_loss,
     mean_absolute_error,
     mean_squared_error,
     precision_recall_fscore_support,
     precision_score,
     r2_score,
     recall_score,
+    roc_auc_score,
 )
 
 from schemas.figures import MODEL_QUALITY_COLUMNS
@@ -25,6 +37,7 @@ from schemas.panes import (
     HISTOGRAMS,
     MAPS,
     PANE_COLUMNS,
+    SCORE_BINS,
     SUMS,
     PaneSums,
     duration_quantile,
@@ -43,7 +56,8 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
     rng = np.random.default_rng(seed)
     events = []
     for _ in range(n):
-        model = str(rng.choice(["strings", "few", "many", "doubles", "booleans", "constant"]))
+        model = str(rng.choice(["strings", "few", "many", "doubles", "booleans", "constant", "two", "three"]))
+        scores = None
         prediction: Any
         label: Any
         if model == "strings":
@@ -55,6 +69,14 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
             prediction, label = int(rng.integers(-400, 400)), int(rng.integers(-400, 400))
         elif model == "booleans":
             prediction, label = bool(rng.random() < 0.3), bool(rng.random() < 0.3)
+        elif model == "two":
+            chance = float(rng.choice([rng.random(), 0.0, 1.0, 0.3, rng.random() * 1e-9]))
+            prediction, label = int(chance > 0.5), int(rng.random() < 0.2 + 0.6 * chance)
+            scores = {"1": chance} if rng.random() < 0.5 else {"0": 1 - chance, "1": chance}
+        elif model == "three":
+            chances = rng.dirichlet([1, 1, 2]).tolist()
+            scores = dict(zip(("red", "green", "blue"), chances, strict=True))
+            prediction, label = max(scores, key=scores.__getitem__), str(rng.choice(list(scores), p=chances))
         elif model == "doubles":
             label = float(rng.choice([0.0, -3.5e11, 1e6])) + float(rng.normal(0, 2))
             label = 0.0 if rng.random() < 0.1 else label
@@ -77,6 +99,7 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
                 delay_ms=int(rng.choice([-5, 0, 1, 400, 3_600_000])) + int(rng.integers(0, 2_000)),
                 cost=float(rng.random()) if rng.random() < 0.3 else None,
                 value=float(rng.normal(0, 5)) if rng.random() < 0.3 else None,
+                scores=scores,
             )
         )
     return events
@@ -95,7 +118,7 @@ def key_of(row: dict[str, Any]) -> tuple[str, str, str, int]:
 
 def is_classification(answered: list[Joined]) -> bool:
     kinds = {type(event.prediction) for event in answered}
-    if kinds & {str, bool} or any(event.scored for event in answered):
+    if kinds & {str, bool} or any(event.scores for event in answered):
         return True
     return float not in kinds and len({event.prediction for event in answered}) <= 20
 
@@ -106,7 +129,7 @@ def expected_figures(members: list[Joined]) -> dict[str, Any]:
     costs = [event.cost for event in members if event.cost is not None]
     values = [event.value for event in labelled if event.value is not None]
     figures: dict[str, Any] = dict.fromkeys(
-        name for name in MODEL_QUALITY_COLUMNS if not name.startswith(("latency", "label_delay"))
+        name for name in MODEL_QUALITY_COLUMNS if not name.startswith(("latency", "label_delay", "auc"))
     )
     figures |= {
         "predictions": len(members),
@@ -126,6 +149,8 @@ def expected_figures(members: list[Joined]) -> dict[str, Any]:
             "recall": recall_score(y, p, average="macro", zero_division=0),
             "f1": f1_score(y, p, average="macro", zero_division=0),
         }
+        if all(event.scores for event in labelled):
+            figures |= expected_of_scores([event.scores or {} for event in labelled], y)
     elif labelled:
         pairs = [e for e in labelled if is_number(e.prediction) and is_number(e.label)]
         y = np.array([float(event.label) for event in pairs])
@@ -141,6 +166,23 @@ def expected_figures(members: list[Joined]) -> dict[str, Any]:
     return figures
 
 
+def expected_of_scores(scores: list[dict[str, float]], y: list[str]) -> dict[str, float]:
+    if len(scores[0]) > 2:
+        classes = sorted(scores[0])
+        p = np.array([[of[name] for name in classes] for of in scores])
+        top = p.argmax(axis=1)
+        told, came_true = p.max(axis=1), np.array(classes)[top] == y
+        truth = np.array([[name == label for name in classes] for label in y], float)
+        figures = {"log_loss": log_loss(y, p, labels=classes), "brier": ((p - truth) ** 2).sum(axis=1).mean()}
+    else:
+        told, came_true = np.array([of["1"] for of in scores]), np.array(y) == "1"
+        figures = {
+            "log_loss": log_loss(came_true, told, labels=[False, True]),
+            "brier": brier_score_loss(came_true, told, labels=[False, True]),
+        }
+    return figures | {"ece": expected_calibration_error(told, came_true)}
+
+
 def windows(rows: pa.RecordBatch, window_s: int) -> dict[tuple[Any, ...], PaneSums]:
     merged: dict[tuple[Any, ...], PaneSums] = {}
     for row, sums in zip(rows.to_pylist(), read_panes(rows), strict=True):
@@ -148,6 +190,62 @@ def windows(rows: pa.RecordBatch, window_s: int) -> dict[tuple[Any, ...], PaneSu
         key = (row["model"], row["model_version"], row["segment"], start)
         merged.setdefault(key, PaneSums()).add(sums)
     return merged
+
+
+SCORES = {
+    "uniform": lambda rng, n: rng.random(n),
+    "skewed": lambda rng, n: rng.beta(0.3, 3, n),
+    "clicks": lambda rng, n: 1 / (1 + np.exp(-rng.normal(-5.5, 0.8, n))),  # near 0.005
+}
+
+
+@pytest.mark.parametrize("window_s", [60, 3_600, 86_400])
+@pytest.mark.parametrize("kind", SCORES)
+def test_auc_is_within_two_thousandths_of_scikit_learn(
+    embedded_database: Any, kind: str, window_s: int
+) -> None:
+    rng = np.random.default_rng(5)
+    n = 9_000
+    chances = SCORES[kind](rng, n)
+    labels = rng.random(n) < chances
+    # Three minutes of traffic: one, then one in the next hour, then one in the next day.
+    starts = np.repeat([0, 3_600_000, 86_400_000], n // 3) + T0_MS
+    events = [
+        Joined(int(starts[i]) + i % 60_000, int(p > 0.5), int(labels[i]), True, partition=i % 2, scores={"1": p})
+        for i, p in enumerate(chances.tolist())
+    ]
+    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    rows = view(embedded_database, "model_quality", window_s)
+    assert len(rows) == (2 if window_s == 86_400 else 3)
+    members = members_of(events, window_s)
+    for row in rows:
+        y = [event.label for event in members[key_of(row)]]
+        p = [event.scores["1"] for event in members[key_of(row)] if event.scores]
+        assert row["auc"] == pytest.approx(roc_auc_score(y, p), abs=0.002)
+
+
+def test_auc_of_three_classes_is_the_mean_of_one_against_rest(embedded_database: Any) -> None:
+    rng = np.random.default_rng(6)
+    classes = ["blue", "green", "red"]
+    p = rng.dirichlet([1, 1, 2], 4_000)
+    y = [str(rng.choice(classes, p=row)) for row in p]
+    events = [
+        Joined(T0_MS + i, "red", y[i], True, scores=dict(zip(classes, map(float, p[i]), strict=True)))
+        for i in range(len(p))
+    ]
+    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    (row,) = view(embedded_database, "model_quality", 60)
+    truth = roc_auc_score(y, p, multi_class="ovr", average="macro", labels=classes)
+    assert row["auc"] == pytest.approx(truth, abs=0.002)
+
+
+def test_auc_of_labels_of_one_class_is_null_and_the_other_figures_stand(embedded_database: Any) -> None:
+    events = [Joined(T0_MS, "fine", "fine", True, scores={"fraud": p}) for p in (0.1, 0.25)]
+    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    (row,) = view(embedded_database, "model_quality", 60)
+    assert row["auc"] is None
+    assert row["brier"] == pytest.approx((0.1**2 + 0.25**2) / 2)
+    assert row["ece"] == pytest.approx((0.1 + 0.25) / 2)
 
 
 @pytest.mark.parametrize("window_s", [60, 3_600, 86_400, 7 * 3_600])
@@ -307,9 +405,11 @@ def negated(rows: pa.RecordBatch) -> pa.RecordBatch:
     def minus(name: str, value: Any) -> Any:
         if name in MAPS:
             return [(key, -count) for key, count in value]
+        if name in SCORE_BINS:
+            return [(key, [-count for count in counts]) for key, counts in value]
         return [-count for count in value] if name in HISTOGRAMS else -value
 
-    taken_back = (*COUNTS, *SUMS, *MAPS, *HISTOGRAMS)
+    taken_back = (*COUNTS, *SUMS, *MAPS, *HISTOGRAMS, *SCORE_BINS)
     return pa.RecordBatch.from_pylist(
         [
             {name: minus(name, value) if name in taken_back else value for name, value in row.items()}
@@ -386,7 +486,7 @@ def test_an_accuracy_panel_reads_neither_maps_nor_histograms(embedded_database: 
         )
     )
     assert "hits" in plan
-    for column in ("confusion", "predicted", "statuses", "latency", "delay", "label_m2"):
+    for column in ("confusion", "predicted", "statuses", "latency", "delay", "label_m2", "calibration", "score_"):
         assert column not in plan
 
 
