@@ -46,7 +46,11 @@ class ScoreTable:
         return self._view
 
     def code(
-        self, column: pa.MapArray, used: np.ndarray, stream: CodeArray, stream_names: Sequence[tuple[str, str]]
+        self,
+        column: pa.MapArray,
+        used: np.ndarray,
+        stream: CodeArray,
+        stream_names: Sequence[tuple[str, str]],
     ) -> CodedScores:
         """Return the scores of the rows that are ``used``; of the others and of empty scores nothing.
 
@@ -54,9 +58,7 @@ class ScoreTable:
         ``[models.NAME] positive``; else of the last in sorted order. Of more, all of them.
         """
         n = len(column)
-        coded = CodedScores(
-            np.full(n, -1, np.int32), np.full(n, np.nan), np.zeros(0), np.zeros(0, np.int64)
-        )
+        coded = CodedScores(np.full(n, -1, np.int32), np.full(n, np.nan), np.zeros(0), np.zeros(0, np.int64))
         offsets = np.asarray(column.offsets).astype(np.int64)
         begin, end = int(offsets[0]), int(offsets[-1])
         sizes = np.where(used, np.diff(offsets), 0)
@@ -70,7 +72,7 @@ class ScoreTable:
         vector_sizes = np.where(sizes > 2, sizes, 0)
         vector_starts = np.cumsum(vector_sizes) - vector_sizes
         vectors = np.empty(int(vector_sizes.sum()))
-        for size in np.unique(sizes[sizes > 0]).tolist():
+        for size in (np.flatnonzero(np.bincount(sizes)[1:]) + 1).tolist():
             rows = np.flatnonzero(sizes == size)
             places = first[rows][:, None] + np.arange(size)
             for members, example in _alike(stream[rows], indices[places]):
@@ -101,9 +103,7 @@ class ScoreTable:
             code = self._codes[class_keys] = len(self._codes)
             self._class_keys += class_keys
             self._offsets.append(len(self._class_keys))
-            self._view = Scorings(
-                np.array(self._offsets, np.int64), np.array(self._class_keys, np.int64)
-            )
+            self._view = Scorings(np.array(self._offsets, np.int64), np.array(self._class_keys, np.int64))
         return code
 
 

@@ -31,7 +31,8 @@ class Findings:
     alerts: tuple[AlertEvent, ...] = ()
     states: tuple[ModelState, ...] = ()
 
-FROM_BINS = ("auc", "ece")
+
+FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures
 
 
 class Monitor:
@@ -63,8 +64,7 @@ class Monitor:
             settings.pane_width_ms,
             None if keep_all else {rule.segment for rule in settings.rules},
             # Nine tenths of a row are histograms, and no detector reads them.
-            histograms=keep_all
-            or any(rule.metric.endswith(("_ms", "_s")) or rule.metric in FROM_BINS for rule in settings.rules),
+            histograms=keep_all or any(rule.metric.endswith(FROM_HISTOGRAMS) for rule in settings.rules),
         )
         self._frontier = Frontier(settings)
         self._maintenance = Maintenance()

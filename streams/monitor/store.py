@@ -5,11 +5,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SCORE_BINS, SUMS, PaneSums, add_bins, read_panes
+from schemas.panes import (
+    COUNTS,
+    HISTOGRAMS,
+    MAPS,
+    PANE_COLUMNS,
+    SCORE_BINS,
+    SUMS,
+    PaneSums,
+    add_bins,
+    read_panes,
+)
+from schemas.records import IntArray
 
 Key = tuple[str, str, str]  # model, model_version, segment
 BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
@@ -225,16 +235,26 @@ def merge(parts: list[PaneSums]) -> PaneSums:
     for name in SUMS:
         total.terms[name] = list(chain.from_iterable(part.terms[name] for part in parts))
     for name in MAPS:
-        mine = total.maps[name]
-        for part in parts:
-            for key, n in part.maps[name].items():
-                mine[key] = mine.get(key, 0) + n
+        total.maps[name] = _merged_counts([part.maps[name] for part in parts])
     for name in HISTOGRAMS:
         total.histograms[name] = add_bins([part.histograms[name] for part in parts])
     for name in SCORE_BINS:
-        for key in sorted({key for part in parts for key in part.score_bins[name]}):
-            total.score_bins[name][key] = add_bins(
-                [part.score_bins[name][key] for part in parts if key in part.score_bins[name]]
-            )
+        total.score_bins[name] = _merged_bins([part.score_bins[name] for part in parts])
     total.moments = list(chain.from_iterable(part.moments for part in parts))
     return total
+
+
+def _merged_counts(parts: list[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for key, n in part.items():
+            total[key] = total.get(key, 0) + n
+    return total
+
+
+def _merged_bins(parts: list[dict[str, IntArray]]) -> dict[str, IntArray]:
+    by_class: dict[str, list[IntArray]] = {}
+    for part in parts:
+        for key, bins in part.items():
+            by_class.setdefault(key, []).append(bins)
+    return {key: add_bins(all_bins) for key, all_bins in by_class.items()}

@@ -5,10 +5,9 @@ import math
 import numba as nb
 import numpy as np
 
-from schemas.coded import FALSE_KEY, KIND_SHIFT, NO_CLASS, SCORED, TRUE_KEY
+from schemas.coded import KIND_SHIFT, NO_CLASS, SCORED
 from schemas.columns import NULL
 from schemas.panes import (
-    CALIBRATION_BINS,
     DELAY_FLOOR_MS,
     DURATION_GROWTH,
     LATENCY_FLOOR_MS,
@@ -42,14 +41,13 @@ from streams.panes.layout import (
     STATUS,
     VALUE,
 )
+from streams.panes.scores.kernels import as_predicted, calibration_bin, judge, score_place
 
 _LOG_GROWTH = math.log(DURATION_GROWTH)
 _PREDICTIONS, _FAILURES, _DUPLICATES = COUNT["predictions"], COUNT["failures"], COUNT["duplicates"]
 _BOOLEANS, _SCORED, _LABELLED = COUNT["booleans"], COUNT["scored"], COUNT["labelled"]
 _CLASS_N, _HITS, _REG_N, _APE_N = COUNT["class_n"], COUNT["hits"], COUNT["reg_n"], COUNT["ape_n"]
 _COST_N, _VALUE_N, _SCORE_N = COUNT["cost_n"], COUNT["value_n"], COUNT["score_n"]
-_EPSILON = 2.0**-52  # to which probabilities are clipped before their logarithm, as scikit-learn does
-_LARGEST_LOGIT = 36.0
 LAST_BIN = np.int64(2_000)  # 7e27 times the floor: what is longer is no duration, and must not take memory
 _SPLIT = 134217729.0  # 2**27 + 1, Veltkamp's constant
 # The square of a term in between is held exactly: its 106 bits end above 2**-256.
@@ -229,81 +227,17 @@ def add_predictions(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _as_predicted(label_key, class_key):  # type: ignore[no-untyped-def]
-    """Return a label's class in the prediction's terms: true is 1 beside integers, 1 true beside booleans."""
-    if class_key % 2 == 0:
-        if label_key == FALSE_KEY or label_key == TRUE_KEY:
-            return np.int64(0) if label_key == FALSE_KEY else np.int64(2)
-    elif (class_key == FALSE_KEY or class_key == TRUE_KEY) and (label_key == 0 or label_key == 2):
-        return np.int64(FALSE_KEY) if label_key == 0 else np.int64(TRUE_KEY)
-    return label_key
-
-
-@nb.njit(cache=True, nogil=True)
-def score_place(p):  # type: ignore[no-untyped-def]
-    """Return where a probability lies on the grid of scores: the floor is its bin, the rest its position."""
-    if p <= 2.0**-60:
-        logit = -_LARGEST_LOGIT
-    elif p >= 1.0:
-        logit = _LARGEST_LOGIT
-    else:
-        logit = min(max(math.log(p) - math.log1p(-p), -_LARGEST_LOGIT), _LARGEST_LOGIT)
-    inner = min(max(logit, -10.0), 10.0)
-    return 106.0 + 8.0 * inner + (logit - inner) + 160.0 * p
-
-
-@nb.njit(cache=True, nogil=True)
-def _clipped_log(p):  # type: ignore[no-untyped-def]
-    return math.log(min(max(p, _EPSILON), 1.0 - _EPSILON))
-
-
-@nb.njit(cache=True, nogil=True)
-def _calibration_bin(p):  # type: ignore[no-untyped-def]
-    b = min(np.int64(p * CALIBRATION_BINS), CALIBRATION_BINS - 1)
-    # The product is rounded: the edges are the doubles b / 10.
-    if p < b / CALIBRATION_BINS:
-        return b - 1
-    if b + 1 < CALIBRATION_BINS and p >= (b + 1) / CALIBRATION_BINS:
-        return b + 1
-    return b
-
-
-@nb.njit(cache=True, nogil=True)
-def _add_score(cells, table, first, used, row, key, came_true, p, sign):  # type: ignore[no-untyped-def]
-    place = score_place(p)
+def _add_score(cells, table, first, used, row, class_key, came_true, place, sign):  # type: ignore[no-untyped-def]
     index = np.int64(math.floor(place))
     step = np.int64(SCORE_STEP) + np.int64((place - index) * SUB_BINS)
-    kind = SCORE_POSITIVE if came_true else SCORE_NEGATIVE
-    _add_cell(cells, table, first, used, cell_key(row, kind), key, index, sign * step)
-
-
-@nb.njit(cache=True, nogil=True)
-def _judge(score_keys, first, last, number, vectors, label_key):  # type: ignore[no-untyped-def]
-    """Return log loss, squared error, the probability that calibration is about, and whether it came true."""
-    if last - first == 1:
-        came_true = _as_predicted(label_key, score_keys[first]) == score_keys[first]
-        y = 1.0 if came_true else 0.0
-        loss = -_clipped_log(number) if came_true else -_clipped_log(1.0 - number)
-        return loss, (number - y) * (number - y), number, came_true
-    begin, mask = np.int64(number), len(vectors) - 1
-    squares, of_label, top, top_came_true, known = 0.0, 0.0, -1.0, False, False
-    for k in range(last - first):
-        p = vectors[(begin + k) & mask]
-        came_true = _as_predicted(label_key, score_keys[first + k]) == score_keys[first + k]
-        error = p - 1.0 if came_true else p
-        squares += error * error
-        if came_true:
-            of_label, known = p, True
-        if p > top:
-            top, top_came_true = p, came_true
-    if not known:  # a class without a score had probability 0
-        squares += 1.0
-    return -_clipped_log(of_label), squares, top, top_came_true
+    key = cell_key(row, SCORE_POSITIVE if came_true else SCORE_NEGATIVE)
+    _add_cell(cells, table, first, used, key, class_key, index, sign * step)
 
 
 @nb.njit(cache=True, nogil=True)
 def add_pairs(  # type: ignore[no-untyped-def]
-    begin, changes, vectors, p_scoring, score_offsets, score_keys, score_row, score_sums, calibration, width_ms,
+    begin, changes, vectors, p_scoring, score_offsets, score_keys, score_row, score_sums, calibration,
+    width_ms,
     p_stream, p_class, p_flags, p_offsets, p_segments,
     table, keys, counts, sums, dirty,
     bins, bin_table, first_bin, cells, cell_table, first_cell, wide, used,
@@ -330,15 +264,16 @@ def add_pairs(  # type: ignore[no-untyped-def]
         pane = c.time_ms // width_ms
         delay_bin = _bin(float(c.delay_ms), DELAY_FLOOR_MS)
         has_class = p_class[p] != NO_CLASS and c.label_key != NO_CLASS
-        label_key = _as_predicted(c.label_key, p_class[p])
+        label_key = as_predicted(c.label_key, p_class[p])
         is_pair = scoring < 0 and not math.isnan(c.number) and not math.isnan(c.label_number)
         is_scored = scoring >= 0 and c.label_key != NO_CLASS
         if is_scored:
-            loss, squares, p_told, came_true = _judge(
+            loss, squares, p_told, came_true = judge(
                 score_keys, score_first, score_last, c.number, vectors, c.label_key
             )
-            told_bin = _calibration_bin(p_told)
+            told_bin = calibration_bin(p_told)
             told_units = np.int64(round(p_told * PROBABILITY_UNITS))
+            place = score_place(p_told)
         for s in range(first - 1, last):
             segment = 0 if s < first else p_segments[s]
             row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
@@ -366,13 +301,11 @@ def add_pairs(  # type: ignore[no-untyped-def]
                     calibration[of_row, told_bin, CALIBRATION_HITS] += sign
                 for k in range(score_first, score_last):
                     class_key = score_keys[k]
-                    of_class = _as_predicted(c.label_key, class_key) == class_key
-                    p_class_k = c.number
+                    of_class = as_predicted(c.label_key, class_key) == class_key
                     if score_last - score_first > 1:
-                        p_class_k = vectors[(np.int64(c.number) + k - score_first) & (len(vectors) - 1)]
-                    _add_score(
-                        cells, cell_table, first_cell, used, row, class_key, of_class, p_class_k, sign
-                    )
+                        at = (np.int64(c.number) + k - score_first) & (len(vectors) - 1)
+                        place = score_place(vectors[at])
+                    _add_score(cells, cell_table, first_cell, used, row, class_key, of_class, place, sign)
             if is_pair:
                 counts[row, _REG_N] += sign
                 error = c.number - c.label_number

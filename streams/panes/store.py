@@ -86,7 +86,10 @@ class PaneStore:
         self._run(kernels.add_predictions, batch.profile[rows], lambda: (*columns, repeat), profiles)
 
     def add_pairs(self, changes: PairChanges, profiles: Profiles, vectors: FloatArray) -> None:
-        """Count labelled pairs, or take them back, by their sign; ``vectors`` is streams.join.vectors' ring."""
+        """Count labelled pairs, or take them back, by their sign.
+
+        ``vectors`` is the ring of the probabilities of many classes (streams.join.vectors).
+        """
         scorings = profiles.scorings
         self._run(
             kernels.add_pairs,
@@ -213,7 +216,7 @@ class PaneStore:
         return self._sums[rows]
 
     def scores_of(self, rows: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the digits of SCORE_SUMS and the calibration bins of rows; zeros where nothing was scored."""
+        """Return the digits of SCORE_SUMS and the calibration bins of rows, zeros where none was scored."""
         place = self._score_row[rows]
         digits = np.zeros((len(rows), *self._score_sums.shape[1:]), np.int64)
         calibration = np.zeros((len(rows), *self._calibration.shape[1:]), np.int64)
@@ -277,7 +280,6 @@ class PaneStore:
                 if new_row[row] >= 0
             },
         )
-
 
     def _drop_scores(self, rows: int) -> None:
         kept = np.flatnonzero(self._score_row[:rows] >= 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.coded import FALSE_KEY, NO_CLASS, TRUE_KEY
+from schemas.coded import FALSE_KEY, NO_CLASS, TRUE_KEY, Scorings
 from schemas.columns import BOOLEAN, DOUBLE, LONG, NULL, STRING
 from streams.codes.classes import class_keys, kinds_of, number_text, numbers_of
 from streams.codes.names import OTHER, SEGMENT_VALUES_PER_KEY, Names, Segments, Vocabulary
@@ -94,13 +94,15 @@ def test_profiles_keep_their_codes_while_their_table_grows():
     stream = np.zeros(n, np.int32)
     class_key = np.arange(n, dtype=np.int64)
     flags = np.ones(n, np.uint8)
+    scoring = np.full(n, -1, np.int32)
     offsets = np.arange(n + 1, dtype=np.int64) * 2
     segments = np.repeat(np.arange(n, dtype=np.int32), 2)
-    first = table.codes(stream, class_key, flags, offsets, segments)
-    again = table.codes(stream, class_key, flags, offsets, segments)
+    first = table.codes(stream, class_key, flags, scoring, offsets, segments)
+    again = table.codes(stream, class_key, flags, scoring, offsets, segments)
     assert first.tolist() == again.tolist() == list(range(n))
-    view = table.view()
+    view = table.view(Scorings(np.zeros(1, np.int64), np.zeros(0, np.int64)))
     assert view.class_key.tolist() == class_key.tolist()
+    assert table.codes(stream[:1], class_key, flags, scoring + 1, offsets, segments).tolist() == [n]
     assert view.segments[view.segment_offsets[n - 1] : view.segment_offsets[n]].tolist() == [n - 1, n - 1]
 
 

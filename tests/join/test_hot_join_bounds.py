@@ -133,3 +133,27 @@ def test_more_models_than_a_partition_can_number_is_an_error_that_says_so():
     events = [prediction(i, START_MS, model=f"m{i}") for i in range(4_097)]
     with pytest.raises(OverflowError, match=r"^one partition holds at most 4096 models and versions$"):
         hot.apply_inference(decoded("inference", events))
+
+
+def test_probabilities_of_many_classes_count_as_waiting_memory_and_leave_with_their_prediction():
+    scored, plain = stage(hot_horizon_ms=10_000), stage(hot_horizon_ms=10_000)
+    three = {"a": 0.2, "b": 0.3, "c": 0.5}
+    for first in range(0, 3_000, 500):
+        numbers = range(first, first + 500)
+        scored.apply_inference(
+            decoded("inference", [prediction(i, START_MS + i * 100, scores=three) for i in numbers], first)
+        )
+        plain.apply_inference(
+            decoded("inference", [prediction(i, START_MS + i * 100) for i in numbers], first)
+        )
+    assert scored.waiting_bytes - plain.waiting_bytes == 3_000 * 3 * 8
+    for one in (scored, plain):
+        one.advance(START_MS + 210_000, START_MS + 210_000)
+    assert scored.predictions_in_memory == plain.predictions_in_memory == 1_000
+    assert scored.waiting_bytes - plain.waiting_bytes == 1_000 * 3 * 8
+    scored.apply_labels(
+        decoded("label", [label(i, START_MS + 250_000, label="c") for i in range(2_000, 3_000)])
+    )
+    rows = [row for row in scored.take_changed().to_pylist() if row["score_n"]]
+    assert sum(row["score_n"] for row in rows) == 1_000
+    assert sum(row["brier_sum"] for row in rows) == pytest.approx(1_000 * (0.04 + 0.09 + 0.25))

@@ -14,9 +14,20 @@ import pyarrow as pa
 import pyruhvro
 
 import schemas
-from schemas.panes import COUNTS, DELAY_FLOOR_MS, HISTOGRAMS, LATENCY_FLOOR_MS, MAPS, SUMS, duration_bin
+from schemas.panes import (
+    COUNTS,
+    DELAY_FLOOR_MS,
+    HISTOGRAMS,
+    LATENCY_FLOOR_MS,
+    MAPS,
+    SCORE_BINS,
+    SUMS,
+    duration_bin,
+)
 from schemas.records import DecodedBatch
 
+POSITIVE = {"n": "a"}  # what ``[models.NAME] positive`` is set to
+EPSILON = 2.0**-52
 FOLDER = Path(schemas.__file__).parent
 AVSC = {kind: (FOLDER / f"{kind}_event.avsc").read_text() for kind in ("inference", "label")}
 PARSED = {kind: fastavro.parse_schema(json.loads(text)) for kind, text in AVSC.items()}
@@ -160,6 +171,7 @@ class Oracle:
 
 def _empty():
     row = dict.fromkeys(COUNTS, 0) | {name: [] for name in SUMS}
+    row |= {name: {} for name in SCORE_BINS}
     return row | {name: defaultdict(int) for name in (*MAPS, *HISTOGRAMS)}
 
 
@@ -189,14 +201,12 @@ def _count_pair(row, event, label, earliest_ms):
     truth, value = label["label"], event["prediction"]
     mine = predicted_class(event)
     if mine is not None:
-        theirs = canonical(truth)
-        if theirs in ("true", "false") and re.fullmatch(r"-?[1-9][0-9]{0,17}|0", mine):
-            theirs = str(int(theirs == "true"))
-        elif theirs in ("0", "1") and mine in ("true", "false"):
-            theirs = "true" if theirs == "1" else "false"
+        theirs = in_terms_of(canonical(truth), mine)
         row["class_n"] += 1
         row["hits"] += theirs == mine
         row["confusion"][f"{theirs}\x1f{mine}"] += 1
+    if event["scores"]:
+        _count_scores(row, event, canonical(truth))
     if is_number(value) and is_number(truth) and event["scores"] is None:
         error = float(value) - float(truth)
         row["reg_n"] += 1
@@ -212,6 +222,55 @@ def _count_pair(row, event, label, earliest_ms):
         row["value_sum"].append(label["value"])
 
 
+def in_terms_of(theirs, mine):
+    """True is 1 beside integers, and 1 is true beside booleans."""
+    if theirs in ("true", "false") and re.fullmatch(r"-?[1-9][0-9]{0,17}|0", mine):
+        return str(int(theirs == "true"))
+    if theirs in ("0", "1") and mine in ("true", "false"):
+        return "true" if theirs == "1" else "false"
+    return theirs
+
+
+def _count_scores(row, event, theirs):
+    scores = event["scores"]
+    names = sorted(scores)
+    if len(names) <= 2:
+        positive = POSITIVE.get(event["model"])
+        names = [positive] if len(names) == 2 and positive in scores else names[-1:]
+    truths = [in_terms_of(theirs, name) == name for name in names]
+    chances = [scores[name] for name in names]
+    if len(names) == 1:
+        of_label = chances[0] if truths[0] else 1.0 - chances[0]
+    else:
+        of_label = sum(p for p, true in zip(chances, truths, strict=True) if true)
+    squares = 0.0
+    for p, true in zip(chances, truths, strict=True):
+        squares += (p - true) * (p - true)
+    if len(names) > 1 and not any(truths):
+        squares += 1.0
+    row["score_n"] += 1
+    row["log_loss_sum"].append(-math.log(min(max(of_label, EPSILON), 1 - EPSILON)))
+    row["brier_sum"].append(squares)
+    top = chances.index(max(chances))
+    b = max(i for i in range(10) if chances[top] >= i / 10)
+    row["calibration_n"][b] += 1
+    row["calibration_hits"][b] += truths[top]
+    row["calibration_p"][b] += round(chances[top] * 2**32)
+    for name, p, true in zip(names, chances, truths, strict=True):
+        logit = (
+            -36.0 if p < 1e-17 else 36.0 if p == 1 else max(-36.0, min(36.0, math.log(p) - math.log1p(-p)))
+        )
+        inner = max(-10.0, min(10.0, logit))
+        place = 106 + 8 * inner + (logit - inner) + 160 * p
+        by_class = row["score_positives" if true else "score_negatives"].setdefault(name, defaultdict(int))
+        by_class[2 * math.floor(place)] += 1
+        by_class[2 * math.floor(place) + 1] += math.floor((place - math.floor(place)) * 16)
+
+
+def _without_zeros(counts):
+    return {key: n for key, n in counts.items() if n}
+
+
 def _finished(row):
     labels = [Fraction(x) for x in row["label_sum"]]
     mean = sum(labels, Fraction(0)) / len(labels) if labels else Fraction(0)
@@ -219,7 +278,8 @@ def _finished(row):
     out = {name: row[name] for name in COUNTS}
     out |= {name: _exact_sum(row[name]) for name in SUMS}
     out |= {name: dict(row[name]) for name in MAPS}
-    return out | {name: dict(row[name]) for name in HISTOGRAMS}
+    out |= {name: {key: _without_zeros(bins) for key, bins in row[name].items()} for name in SCORE_BINS}
+    return out | {name: _without_zeros(row[name]) for name in HISTOGRAMS}
 
 
 def _exact_sum(terms):
@@ -245,5 +305,7 @@ def rows_of(batches):
             out = {name: row[name] for name in (*COUNTS, *SUMS)}
             out |= {name: dict(row[name]) for name in MAPS}
             out |= {name: {int(i): row[name][i] for i in np.flatnonzero(row[name])} for name in HISTOGRAMS}
+            for name in SCORE_BINS:
+                out[name] = {label: _without_zeros(dict(enumerate(bins))) for label, bins in row[name]}
             rows[key] = out
     return rows

@@ -6,11 +6,14 @@ import pytest
 from stage_oracle import Oracle, decoded, rows_of
 
 from schemas.settings import JoinSettings, MonitorSettings
-from streams.join import hot
+from streams.join import hot, vectors
 from streams.join.pages import Pages
 from streams.partition import PartitionStage
 
 START_MS = 1_780_000_000_000
+
+
+SCORES = (None, {"a": 0.25, "b": 0.5, "c": 0.25}, {"a": 0.3}, {"a": 0.1, "b": 0.2, "d": 0.3, "e": 0.4})
 
 
 @pytest.fixture
@@ -24,6 +27,7 @@ def moves(monkeypatch):
         return seen[-1]
 
     monkeypatch.setattr(hot, "FIRST_ROWS", 8)
+    monkeypatch.setattr(vectors, "FIRST_VALUES", 8)
     monkeypatch.setattr(Pages, "grow", counted)
     return seen
 
@@ -31,7 +35,7 @@ def moves(monkeypatch):
 def prediction(i, time_ms):
     return {
         "prediction_id": str(i), "model": "m", "model_version": "", "timestamp": time_ms, "prediction": "a",
-        "scores": None, "features": {}, "segments": {}, "status": "ok", "latency_ms": None, "cost": None,
+        "scores": SCORES[i % len(SCORES)], "features": {}, "segments": {}, "status": "ok", "latency_ms": None, "cost": None,
         "role": "primary", "record_time_ms": time_ms,
     }  # fmt: skip
 

@@ -4,9 +4,9 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_oracle import Oracle, decoded, rows_of
+from stage_oracle import POSITIVE, Oracle, decoded, rows_of
 
-from schemas.settings import JoinSettings, MonitorSettings
+from schemas.settings import JoinSettings, ModelSettings, MonitorSettings
 from streams.join import hot
 from streams.partition import PartitionStage
 
@@ -20,6 +20,11 @@ values = st.one_of(
     st.sampled_from([1e300, -1e300, 1e-300, 5e-324]),
 )
 times = st.integers(START_MS, START_MS + 5_000)
+chances = st.sampled_from([0.0, 1.0, 0.1, 0.3, 0.7, 1e-9, 1 - 1e-9, 2.0**-52]) | st.floats(1e-12, 1)
+scores = st.one_of(
+    st.just({"1": 0.5}),
+    st.dictionaries(st.sampled_from(["1", "true", "a", "é", "2.5", ""]), chances, max_size=5),
+)
 optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 
 
@@ -33,7 +38,7 @@ def predictions(draw):
         "model_version": draw(st.sampled_from(["", "2"])),
         "timestamp": time_ms,
         "prediction": None if failed and draw(st.booleans()) else draw(values),
-        "scores": draw(st.none() | st.just({"1": 0.5})),
+        "scores": draw(st.none() | scores),
         "features": {},
         "segments": draw(
             st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["1", "2"]), max_size=2)
@@ -71,7 +76,9 @@ histories = st.lists(
 def run(history, batch_sizes, rises=()):
     """Feed a history in batches; ``rises`` are (position, floor) pairs. Returns (stage, rows sent)."""
     join = JoinSettings(hot_horizon_ms=0)
-    stage = PartitionStage(0, 1, -(10**15), join, MonitorSettings(pane_width_ms=WIDTH_MS))
+    models = {name: ModelSettings(positive=positive) for name, positive in POSITIVE.items()}
+    monitor = MonitorSettings(pane_width_ms=WIDTH_MS, models=models)
+    stage = PartitionStage(0, 1, -(10**15), join, monitor)
     sent, offsets, pending = [], {"inference": 0, "label": 0}, []
     sizes = iter(batch_sizes)
     rises = dict(rises)

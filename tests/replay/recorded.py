@@ -109,6 +109,17 @@ def _comparable(value):
     return value if value is not None else ""
 
 
+def probability_figures(came_true, chance):
+    """Return log loss, Brier score and ece over ten bins of equal width of the positive class."""
+    bins = pd.cut(chance, [*(i / 10 for i in range(10)), 1.1], right=False, labels=False)
+    gaps = pd.Series(chance - came_true.astype(float)).groupby(bins).sum().abs()
+    return {
+        "log_loss": metrics.log_loss(came_true, chance, labels=[False, True]),
+        "brier": metrics.brier_score_loss(came_true, chance, labels=[False, True]),
+        "ece": gaps.sum() / len(chance),
+    }
+
+
 def expected(rows, model):
     """Return the figures of one window's rows as the textbook has them; None where they do not apply."""
     pairs = rows[rows["labelled"]]
@@ -123,13 +134,16 @@ def expected(rows, model):
     worth = pairs["worth"].dropna().astype(float)
     figures["value"] = worth.sum() if len(worth) else None
     names = ("accuracy", "precision", "recall", "f1", "mae", "rmse", "mape", "r2", "bias")
-    figures |= dict.fromkeys(names)
+    figures |= dict.fromkeys((*names, "log_loss", "brier", "ece"))
     if not len(pairs):
         return figures
     if model in ("binary", "many"):
         truth, said = pairs["truth"].map(canonical), pairs["prediction"].map(canonical)
         p, r, f, _ = metrics.precision_recall_fscore_support(truth, said, average="macro", zero_division=0)
         figures |= {"accuracy": metrics.accuracy_score(truth, said), "precision": p, "recall": r, "f1": f}
+        if model == "binary":
+            chance = pairs["scores"].map(lambda scores: scores["fraud"]).to_numpy(float)
+            figures |= probability_figures((truth == "fraud").to_numpy(bool), chance)
         return figures
     truth, said = pairs["truth"].astype(float), pairs["prediction"].astype(float)
     nonzero = truth != 0

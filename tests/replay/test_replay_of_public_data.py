@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from recorded import START_MS, write
 from sklearn import datasets, linear_model, metrics, model_selection, pipeline, preprocessing
@@ -52,12 +53,20 @@ def test_digits_read_by_a_logistic_regression_score_as_in_the_batch_evaluation(t
         preprocessing.StandardScaler(), linear_model.LogisticRegression(max_iter=200)
     )
     said = model.fit(x_train, y_train).predict(x_test)
-    row = streamed(tmp_path, "digits", said.tolist(), y_test.tolist())
+    chances = model.predict_proba(x_test)
+    scores = [{str(digit): p for digit, p in enumerate(row)} for row in chances.tolist()]
+    row = streamed(tmp_path, "digits", said.tolist(), y_test.tolist(), scores)
     p, r, f, _ = metrics.precision_recall_fscore_support(y_test, said, average="macro", zero_division=0)
     assert row["accuracy"] == pytest.approx(metrics.accuracy_score(y_test, said), abs=1e-12)
     assert (row["precision"], row["recall"], row["f1"]) == pytest.approx((p, r, f), abs=1e-12)
     assert row["labelled"] == len(y_test)
     assert row["mae"] is None
+    assert row["log_loss"] == pytest.approx(metrics.log_loss(y_test, chances), abs=1e-9)
+    assert row["brier"] == pytest.approx(metrics.brier_score_loss(y_test, chances), abs=1e-9)
+    top, hit = chances.max(axis=1), chances.argmax(axis=1) == y_test
+    gaps = pd.Series(top - hit).groupby((top * 10).astype(int).clip(max=9)).sum().abs()
+    assert row["ece"] == pytest.approx(gaps.sum() / len(top), abs=1e-9)
+    assert row["auc"] == pytest.approx(metrics.roc_auc_score(y_test, chances, multi_class="ovr"), abs=0.002)
 
 
 def test_diabetes_progression_by_a_ridge_regression_scores_as_in_the_batch_evaluation(tmp_path):

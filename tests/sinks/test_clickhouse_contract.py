@@ -182,6 +182,25 @@ def test_a_migration_that_was_cut_off_is_finished_by_the_next_run(
     client.close()
 
 
+def test_a_database_without_scores_is_brought_to_them_and_keeps_its_rows(
+    clickhouse_url: str, fresh_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(clickhouse_url)
+    steps = migrations()
+    monkeypatch.setattr(migrate_module, "migrations", lambda: steps[:2])
+    migrate(client, fresh_name)
+    client.command(
+        f"INSERT INTO {fresh_name}.rollups (model, pane_start, predictions, scored, class_n, hits) "
+        "VALUES ('m', '2050-01-01 00:00:00', 5, 5, 4, 3)"
+    )
+    monkeypatch.undo()
+    migrate(client, fresh_name)
+    (row,) = client.rows(f"SELECT * FROM {fresh_name}.model_quality(window_seconds = 60)")
+    assert (row["predictions"], row["accuracy"]) == (5, 0.75)
+    assert {row[name] for name in ("auc", "log_loss", "brier", "ece")} == {None}
+    client.close()
+
+
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(
     clickhouse_url: str, fresh_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,8 +210,9 @@ def test_auc_is_within_two_thousandths_of_scikit_learn(
     labels = rng.random(n) < chances
     # Three minutes of traffic: one, then one in the next hour, then one in the next day.
     starts = np.repeat([0, 3_600_000, 86_400_000], n // 3) + T0_MS
+    times_ms = (starts + np.arange(n) % 60_000).tolist()
     events = [
-        Joined(int(starts[i]) + i % 60_000, int(p > 0.5), int(labels[i]), True, partition=i % 2, scores={"1": p})
+        Joined(times_ms[i], int(p > 0.5), int(labels[i]), True, partition=i % 2, scores={"1": p})
         for i, p in enumerate(chances.tolist())
     ]
     Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
@@ -486,7 +487,8 @@ def test_an_accuracy_panel_reads_neither_maps_nor_histograms(embedded_database: 
         )
     )
     assert "hits" in plan
-    for column in ("confusion", "predicted", "statuses", "latency", "delay", "label_m2", "calibration", "score_"):
+    histograms = ("latency", "delay", "calibration", "score_")
+    for column in ("confusion", "predicted", "statuses", "label_m2", *histograms):
         assert column not in plan
 
 

@@ -1,0 +1,1 @@
+"""What one pair of scores and a label is worth."""
