@@ -140,12 +140,9 @@ def test_probabilities_of_many_classes_count_as_waiting_memory_and_leave_with_th
     three = {"a": 0.2, "b": 0.3, "c": 0.5}
     for first in range(0, 3_000, 500):
         numbers = range(first, first + 500)
-        scored.apply_inference(
-            decoded("inference", [prediction(i, START_MS + i * 100, scores=three) for i in numbers], first)
-        )
-        plain.apply_inference(
-            decoded("inference", [prediction(i, START_MS + i * 100) for i in numbers], first)
-        )
+        said = [prediction(i, START_MS + i * 100) for i in numbers]
+        plain.apply_inference(decoded("inference", said, first))
+        scored.apply_inference(decoded("inference", [p | {"scores": three} for p in said], first))
     assert scored.waiting_bytes - plain.waiting_bytes == 3_000 * 3 * 8
     for one in (scored, plain):
         one.advance(START_MS + 210_000, START_MS + 210_000)

@@ -35,8 +35,8 @@ def moves(monkeypatch):
 def prediction(i, time_ms):
     return {
         "prediction_id": str(i), "model": "m", "model_version": "", "timestamp": time_ms, "prediction": "a",
-        "scores": SCORES[i % len(SCORES)], "features": {}, "segments": {}, "status": "ok", "latency_ms": None, "cost": None,
-        "role": "primary", "record_time_ms": time_ms,
+        "scores": SCORES[i % len(SCORES)], "features": {}, "segments": {}, "status": "ok",
+        "latency_ms": None, "cost": None, "role": "primary", "record_time_ms": time_ms,
     }  # fmt: skip
 
 

@@ -190,12 +190,12 @@ def test_a_database_without_scores_is_brought_to_them_and_keeps_its_rows(
     monkeypatch.setattr(migrate_module, "migrations", lambda: steps[:2])
     migrate(client, fresh_name)
     client.command(
-        f"INSERT INTO {fresh_name}.rollups (model, pane_start, predictions, scored, class_n, hits) "
+        f"INSERT INTO {fresh_name}.rollups (model, pane_start, predictions, scored, class_n, hits) "  # noqa: S608
         "VALUES ('m', '2050-01-01 00:00:00', 5, 5, 4, 3)"
     )
     monkeypatch.undo()
     migrate(client, fresh_name)
-    (row,) = client.rows(f"SELECT * FROM {fresh_name}.model_quality(window_seconds = 60)")
+    (row,) = client.rows(f"SELECT * FROM {fresh_name}.model_quality(window_seconds = 60)")  # noqa: S608
     assert (row["predictions"], row["accuracy"]) == (5, 0.75)
     assert {row[name] for name in ("auc", "log_loss", "brier", "ece")} == {None}
     client.close()

@@ -68,8 +68,9 @@ def judge(score_keys, first, last, number, vectors, label_key):  # type: ignore[
         came_true = as_predicted(label_key, score_keys[first + k]) == score_keys[first + k]
         error = p - 1.0 if came_true else p
         squares += error * error
-        if came_true:
-            of_label, known = p, True
+        if came_true:  # of more than one key where both "1" and "true" are
+            of_label += p
+            known = True
         if p > top:
             top, top_came_true = p, came_true
     if not known:  # a class without a score had probability 0
