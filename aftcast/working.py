@@ -21,6 +21,7 @@ from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
+from streams.drift import detectors
 from streams.worker.metrics import MetricsServer
 from streams.worker.registry import ConfluentRegistry
 from streams.worker.run import run_worker
@@ -98,6 +99,8 @@ def run(configuration: Configuration, role: Role) -> int:
     port = metrics_port(configuration)
     if role == "raw":
         return _run_raw(configuration, port)
+    # Before the first message rather than at the first mature pane, where everything would wait for it.
+    detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
     decoder = Decoder(registry_of(configuration))
     if role == "streams":
