@@ -19,6 +19,7 @@ from streams.worker.errors import WorkerError
 from streams.worker.partition_runner import IDLE_S, Reading, Sending
 from streams.worker.sending import Sender
 from streams.worker.settings import WorkerSettings
+from streams.worker.waiting import woken
 
 READ_WITHIN_S = 30.0
 RECORDS_PER_STEP = 50  # of pane-updates, up to 900 kB each
@@ -85,22 +86,21 @@ class MonitorRunner:
                 absorbed.clear()
                 advance_at_s = loop.time() + self._settings.send_interval_s
             if not self._pending:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                await woken(self._wake, IDLE_S)
 
     async def _absorb(self, records: Records, seeks: int) -> None:
-        for at, record in enumerate(records):
+        for at, (offset, value) in enumerate(zip(records.offsets.tolist(), records.values, strict=True)):
             if seeks != self._seeks:
                 return
             try:
-                self._take(messages.header_of(record.headers), record.value)
+                self._take(messages.header_of(records.headers[at] if records.headers else ()), value)
             except (ValueError, msgspec.MsgspecError, OSError) as error:
                 # Another version wrote it, or somebody else: nothing of ours may be lost for it.
                 log.warning(
                     "message skipped", topic=self._tp.topic, partition=self._tp.partition,
-                    offset=record.offset, reason=str(error),
+                    offset=offset, reason=str(error),
                 )  # fmt: skip
-            self.next_offset = record.offset + 1
+            self.next_offset = offset + 1
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
 
