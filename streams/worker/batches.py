@@ -18,7 +18,7 @@ class Records:
 
     offsets: IntArray
     times_ms: IntArray
-    time_kind: int | None  # 0: set by the producer, 1: by the broker; of the last record
+    time_kind: int  # 0: set by the producer, 1: by the broker; of the last record
     keys: list[bytes | None]
     values: list[bytes | None]
     headers: Sequence[Headers] = ()
@@ -67,7 +67,7 @@ class Records:
         )
 
 
-NO_RECORDS: Final = Records(np.zeros(0, np.int64), np.zeros(0, np.int64), None, [], [])
+NO_RECORDS: Final = Records(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, [], [])
 
 
 class BatchMessage(ConsumerMessage):

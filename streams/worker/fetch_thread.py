@@ -14,7 +14,7 @@ from streams.worker.fetching import unpack_to_columns
 FETCH_MAX_WAIT_MS = 100  # Faust's 1,500 ms delay what was produced to a partition just resumed
 
 
-class FetchedRecords(dict[TP, Records]):
+class FetchedRecords(dict[TP, Any]):  # Records, where Faust's types say list
     """Records by partition, with where each assigned partition stood at that moment: (position, end)."""
 
     def __init__(self, records: Mapping[TP, Records], standing: dict[TP, tuple[int, int]]) -> None:

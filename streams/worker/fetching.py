@@ -16,8 +16,10 @@ from streams.worker.batches import Records
 CHUNK_RECORDS = 10_000  # what a producer sends is often smaller by far, and then joined up to this
 
 
-class ColumnarRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no types here
+class ColumnarRecords(PartitionRecords):
     """What one fetch returned for one partition; iterating gives columns of many records at a time."""
+
+    next_fetch_offset: int
 
     @classmethod
     def instead_of(cls, records: PartitionRecords) -> "ColumnarRecords":
@@ -67,7 +69,7 @@ def unpacked(batch: Any, first_offset: int) -> Records:
     return Records(
         offsets=np.array([record.offset for record in records], np.int64),
         times_ms=np.array([record.timestamp or 0 for record in records], np.int64),
-        time_kind=records[-1].timestamp_type if records else None,
+        time_kind=(records[-1].timestamp_type or 0) if records else 0,
         keys=[record.key for record in records],
         values=[record.value for record in records],
         headers=headers if any(headers) else (),

@@ -104,7 +104,9 @@ class MonitorRunner:
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
 
-    def _take(self, kind: bytes | None, value: bytes) -> None:
+    def _take(self, kind: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            raise ValueError("no value")
         if kind == messages.PANES:
             self._monitor.absorb(messages.decode_panes(value))
         elif kind == messages.PROGRESS:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Callable
 
@@ -70,6 +71,8 @@ async def _run(
 
 async def _work(worker: Worker, on_ready: Callable[[Worker], None] | None) -> None:
     await worker.start()
+    # What a worker has when it is ready it keeps: the collector would look at it again and again.
+    gc.freeze()
     log.info("ready", group=worker.settings.group, partitions=sorted(worker.partitions))
     if on_ready is not None:
         on_ready(worker)

@@ -159,7 +159,7 @@ class BatchConsumer(driver.Consumer):
         held = {tp for tp in active if self._held.get(tp, 0) >= self.held_limit}
         # Taken where the fetch begins: while the flow stood still before it, a rebalance may have passed.
         generation, epochs = self.app.consumer_generation_id, dict(self._epochs)
-        fetched: Mapping[TP, Records] = {}
+        fetched: Mapping[TP, Any] = {}
         self._freed.clear()
         try:
             if not held:
