@@ -12,7 +12,7 @@ from faust.types import TP
 
 from schemas import messages
 from schemas.findings import LifecycleEvent, Progress, StreamTotals
-from streams.monitor import Monitor
+from streams.monitor import Findings, Monitor
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
 from streams.worker.errors import WorkerError
@@ -121,7 +121,12 @@ class MonitorRunner:
             self._monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)
 
     async def _advance(self) -> None:
-        findings = self._monitor.advance(tuple(self._progress.values()))
+        # Step by step: a day of panes is seconds of work, and heartbeats cannot wait for it.
+        for progress in self._monitor.steps(tuple(self._progress.values())):
+            await self._tell(self._monitor.advance(progress))
+            await asyncio.sleep(0)
+
+    async def _tell(self, findings: Findings) -> None:
         alerts = [alert for alert in findings.alerts if alert.event_id not in self._published]
         topics = self._settings.topics
         await self._sender.send(
