@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
+from prometheus_client.registry import Collector
 
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
@@ -26,13 +27,21 @@ def run_worker(
     *,
     clock: Clock | None = None,
     on_ready: Callable[[Worker], None] | None = None,
+    more_metrics: Sequence[Collector] = (),
 ) -> int:
-    """Run a worker to its end and return the process's exit code."""
-    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready))
+    """Run a worker to its end and return the process's exit code.
+
+    ``more_metrics`` are of what runs beside it in this process.
+    """
+    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready, more_metrics))
 
 
 async def _run(
-    settings: WorkerSettings, decoder: Decoder, clock: Clock, on_ready: Callable[[Worker], None] | None
+    settings: WorkerSettings,
+    decoder: Decoder,
+    clock: Clock,
+    on_ready: Callable[[Worker], None] | None,
+    more_metrics: Sequence[Collector],
 ) -> int:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -42,8 +51,9 @@ async def _run(
     metrics = None
     if settings.metrics_port is not None:
         collector = WorkerCollector(lambda: worker.partitions, lambda: worker.found, clock.now_ms)
-        metrics = MetricsServer(collector, settings.metrics_port)
-        log.info("metrics", port=metrics.port)
+        host, port = settings.metrics_host, settings.metrics_port
+        metrics = MetricsServer(collector, *more_metrics, host=host, port=port)
+        log.info("metrics", port=metrics.port, host=host)
     working = asyncio.create_task(_work(worker, on_ready))
     stopping = asyncio.create_task(told_to_stop.wait())
     try:
