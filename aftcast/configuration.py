@@ -165,6 +165,9 @@ class Detection(Section):
 
 
 class Metrics(Section):
+    host: Text = Field(
+        "127.0.0.1", description="address on which /metrics listens; `0.0.0.0`: every one of the machine"
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9464, description="of /metrics; 0: any; the default moves on when it is taken"
     )

@@ -1,5 +1,6 @@
 """Kafka as ``setup`` and ``check`` see it: brokers, topics, their partitions and settings."""
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from aftcast.failure import Failure
 from aftcast.topic_plan import TopicPlan
 
 ANSWER_WITHIN_S = 5.0
+VISIBLE_WITHIN_S = 10.0
 
 
 class KafkaAdmin:
@@ -59,11 +61,17 @@ class KafkaAdmin:
             raise Failure(f"Kafka: settings cannot be read ({_words(error)})") from None
 
     def create(self, plan: TopicPlan, replication: int) -> None:
+        """Create a topic, and wait until the brokers tell of it: they hear of it from the controller."""
         topic = NewTopic(plan.name, plan.partitions, replication, config=plan.settings)
         try:
             self._client.create_topics([topic], operation_timeout=ANSWER_WITHIN_S)[plan.name].result()
         except KafkaException as error:
             raise Failure(f"Kafka: topic {plan.name} cannot be created ({_words(error)})") from None
+        deadline_s = time.monotonic() + VISIBLE_WITHIN_S
+        while self.cluster()[1].get(plan.name) != plan.partitions:
+            if time.monotonic() > deadline_s:
+                raise Failure(f"Kafka: topic {plan.name} was created, and no broker tells of it")
+            time.sleep(0.02)
 
 
 def _words(error: KafkaException) -> str:

@@ -1,5 +1,6 @@
 """From the configuration to running roles: joining and watching, writing raw rows, or both in one process."""
 
+import errno
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
+from streams.drift import detectors
 from streams.worker.metrics import MetricsServer
 from streams.worker.registry import ConfluentRegistry
 from streams.worker.run import run_worker
@@ -54,6 +56,7 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
         join=configuration.join_settings(),
         monitor=configuration.monitor_settings(),
         instance=configuration.kafka.instance,
+        metrics_host=configuration.metrics.host,
         metrics_port=configuration.metrics.port,
     )
 
@@ -98,6 +101,8 @@ def run(configuration: Configuration, role: Role) -> int:
     port = metrics_port(configuration)
     if role == "raw":
         return _run_raw(configuration, port)
+    # Before the first message rather than at the first mature pane, where everything would wait for it.
+    detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
     decoder = Decoder(registry_of(configuration))
     if role == "streams":
@@ -105,7 +110,7 @@ def run(configuration: Configuration, role: Role) -> int:
     raw = RawThread(configuration)
     raw.start()
     try:
-        code = run_worker(settings, decoder)
+        code = run_worker(settings, decoder, more_metrics=[RawCollector(raw.writer.counters)])
     finally:
         raw.stop()
     raw.raise_failure()
@@ -148,7 +153,7 @@ def _run_raw(configuration: Configuration, port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     writer = raw_writer(configuration)
-    metrics = MetricsServer(RawCollector(writer.counters), port)
+    metrics = MetricsServer(RawCollector(writer.counters), host=configuration.metrics.host, port=port)
     log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
     try:
         writer.run(stop)
@@ -166,17 +171,20 @@ def metrics_port(configuration: Configuration) -> int:
     Raises
     ------
     Failure
-        If a port that was asked for is taken.
+        If a port that was asked for is taken, or nobody can listen there.
     """
-    wanted = configuration.metrics.port
+    host, wanted = configuration.metrics.host, configuration.metrics.port
     asked_for = "port" in configuration.metrics.model_fields_set
     for port in range(wanted, wanted + (1 if asked_for else PORTS_TRIED)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
                 continue
+            raise Failure(f"[metrics] {host}:{port} cannot be listened on ({error.strerror})") from error
         if port != wanted:
             log.warning("metrics port is taken", wanted=wanted, port=port)
         return port

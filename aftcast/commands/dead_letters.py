@@ -1,7 +1,9 @@
 """``aftcast dead-letters``: what could not be used, and why."""
 
+import heapq
 import json
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,14 +26,18 @@ def dead_letters(
 
     configuration = load(config)
     counts: Counter[tuple[str, str, str]] = Counter()
-    last: deque[dict[str, Any]] = deque(maxlen=max(newest, 1))
     topic = configuration.topics.dead_letters
-    for value in values(configuration.kafka.client_options(), topic, from_beginning=True, follow=False):
-        letter = orjson.loads(value)
-        # The code before the colon; the rest of a reason says what came, which differs each time.
-        counts[letter["topic"], letter["reason"].split(":")[0], letter["field"]] += 1
-        last.append(letter)
-    shown = sorted(last, key=lambda letter: letter["received_at"])[len(last) - min(newest, len(last)) :]
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for value in values(configuration.kafka.client_options(), topic, from_beginning=True, follow=False):
+            letter = orjson.loads(value)
+            # The code before the colon; the rest of a reason says what came, which differs each time.
+            counts[letter["topic"], letter["reason"].split(":")[0], letter["field"]] += 1
+            yield letter
+
+    # By their times: the topic's partitions are read in no particular order.
+    latest = heapq.nlargest(max(newest, 1), counted(), key=lambda letter: letter["received_at"])
+    shown = latest[:newest][::-1]
     if as_json:
         reasons = [
             {"topic": name, "reason": reason, "field": field, "count": count}

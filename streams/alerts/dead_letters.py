@@ -53,10 +53,15 @@ class DeadLetters:
         first_ms = (
             min(self._steps, default=until_ms) if self._evaluated_ms is None else self._evaluated_ms + STEP_MS
         )
-        # After a gap without records only the first windows still see any.
-        last_ms = min(until_ms, max(self._steps, default=until_ms) + 2 * WINDOW_MS)
+        # Only for two windows' length after records can anything change: they leave the first, and the
+        # second is how long it takes to resolve. A gap may be years of minutes.
+        ends_ms = {
+            end_ms
+            for step_ms in (first_ms - STEP_MS, *self._steps)
+            for end_ms in range(max(first_ms, step_ms), min(until_ms, step_ms + 2 * WINDOW_MS) + 1, STEP_MS)
+        }
         events: list[AlertEvent] = []
-        for end_ms in range(first_ms, last_ms + 1, STEP_MS):
+        for end_ms in sorted(ends_ms):
             events += self._evaluate(end_ms, self._steps)
         if self._evaluated_ms is None or until_ms > self._evaluated_ms:
             self._evaluated_ms = until_ms

@@ -60,7 +60,7 @@ def class_keys(column: pa.Array, kinds: ByteArray, names: Names, *, fractions: b
     if (kinds == LONG).any():
         rows = np.flatnonzero(kinds == LONG)
         values = _numbers(column.field(LONG), np.int64)[rows]
-        inside = np.abs(values) < LARGEST
+        inside = (values > -LARGEST) & (values < LARGEST)  # the smallest integer has no absolute value
         keys[rows[inside]] = values[inside] << 1
         for row, value in zip(rows[~inside], values[~inside], strict=True):
             keys[row] = names.code(str(int(value))) << 1 | 1

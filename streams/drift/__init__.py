@@ -1,7 +1,7 @@
 """Detectors in event time behind a maturity frontier."""
 
-from streams.drift.detectors import KNOWN, Detector, make_detector
+from streams.drift.detectors import KNOWN, Detector, check_detector, make_detector
 from streams.drift.feeding import ErrorSignal
 from streams.drift.frontier import Frontier
 
-__all__ = ["KNOWN", "Detector", "ErrorSignal", "Frontier", "make_detector"]
+__all__ = ["KNOWN", "Detector", "ErrorSignal", "Frontier", "check_detector", "make_detector"]

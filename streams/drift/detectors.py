@@ -4,22 +4,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from river import drift
-from river.drift import binary
-
 # NoDrift and DummyDriftDetector are left out: they detect nothing.
-REAL_VALUED: Mapping[str, Any] = {
-    "ADWIN": drift.ADWIN,
-    "KSWIN": drift.KSWIN,
-    "PageHinkley": drift.PageHinkley,
-}
-BINARY: Mapping[str, Any] = {
-    "DDM": binary.DDM,
-    "EDDM": binary.EDDM,
-    "FHDDM": binary.FHDDM,
-    "HDDMA": binary.HDDMA,
-    "HDDMW": binary.HDDMW,
-}
+REAL_VALUED = ("ADWIN", "KSWIN", "PageHinkley")
+BINARY = ("DDM", "EDDM", "FHDDM", "HDDMA", "HDDMW")
 KNOWN = (*REAL_VALUED, *BINARY)
 
 
@@ -51,13 +38,32 @@ def make_detector(name: str, parameters: Mapping[str, float] | None = None) -> D
     >>> [i for i, value in enumerate([0.0] * 200 + [1.0] * 200) if detector.update(value)]
     [212]
     """
-    if name not in KNOWN:
-        raise ValueError(f"detector must be one of {', '.join(sorted(KNOWN))}; got {name!r}")
+    _check_name(name)
     return Detector(name, parameters or {})
 
 
+def check_detector(name: str, parameters: Mapping[str, float]) -> None:
+    """Raise what ``make_detector`` would; river is only asked where there are parameters to check."""
+    _check_name(name)
+    if parameters:
+        _build(name, parameters)
+
+
+def load() -> None:
+    """Import river now rather than when the first detector is made, which then takes most of a second."""
+    # With it comes scipy.stats, for KSWIN alone.
+    import river.drift  # noqa: F401
+
+
+def _check_name(name: str) -> None:
+    if name not in KNOWN:
+        raise ValueError(f"detector must be one of {', '.join(sorted(KNOWN))}; got {name!r}")
+
+
 def _build(name: str, parameters: Mapping[str, float]) -> Any:
-    kind = REAL_VALUED.get(name) or BINARY[name]
+    from river import drift
+
+    kind = getattr(drift.binary if name in BINARY else drift, name)
     known = inspect.signature(kind).parameters
     for parameter in parameters:
         if parameter not in known:

@@ -10,7 +10,7 @@ from schemas.panes import PaneSums
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
-from streams.drift import Frontier, make_detector
+from streams.drift import Frontier, check_detector
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
@@ -57,7 +57,7 @@ class Monitor:
         for rule in settings.rules:
             check(rule)
         for detector in settings.detectors:
-            make_detector(detector.name, detector.parameters)
+            check_detector(detector.name, detector.parameters)
         self._settings = settings
         self._keep_all = keep_all
         self._store = PaneStore(

@@ -132,9 +132,17 @@ def round_sums(sums):  # type: ignore[no-untyped-def]
     return out
 
 
+def as_integer(digits: IntArray) -> int:
+    """Return the exact value of one sum in units of ``2**-BIAS``."""
+    settled = digits.copy()
+    carry(settled)
+    low = int.from_bytes(settled[:-1].astype("<u4").tobytes(), "little")
+    return low + (int(settled[-1]) << (32 * (DIGITS - 1)))
+
+
 def as_fraction(digits: IntArray) -> Fraction:
     """Return the exact value of one sum."""
-    return Fraction(sum(int(d) << (32 * k) for k, d in enumerate(digits)), 1 << BIAS)
+    return Fraction(as_integer(digits), 1 << BIAS)
 
 
 def sum_exactly(terms: FloatArray) -> float:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.panes import COUNTS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SCORE_BINS, SUMS
 from schemas.records import IntArray
-from streams.panes.exact_sums import as_fraction, round_sums
+from streams.panes.exact_sums import BIAS, as_fraction, as_integer, round_sums
 from streams.panes.layout import (
     CALIBRATION_HITS,
     CALIBRATION_N,
@@ -138,6 +138,10 @@ class PaneRows:
     def _label_m2(
         place: int, n: int, digits: IntArray, apart: dict[tuple[int, int], Fraction | float]
     ) -> float:
+        if not apart:
+            # The same in plain integers: no fraction has to be reduced.
+            units, squared = as_integer(digits[LABEL]), as_integer(digits[LABEL_SQ])
+            return ((n * squared << BIAS) - units * units) / (n << 2 * BIAS)
         total, squares = as_fraction(digits[LABEL]), as_fraction(digits[LABEL_SQ])
         for which in (LABEL, LABEL_SQ):
             more = apart.get((place, which), Fraction(0))

@@ -9,11 +9,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.worker.batches import Records
+from streams.worker.fetching import unpack_to_columns
 
 FETCH_MAX_WAIT_MS = 100  # Faust's 1,500 ms delay what was produced to a partition just resumed
 
 
-class FetchedRecords(dict[TP, Records]):
+class FetchedRecords(dict[TP, Any]):  # Records, where Faust's types say list
     """Records by partition, with where each assigned partition stood at that moment: (position, end)."""
 
     def __init__(self, records: Mapping[TP, Records], standing: dict[TP, tuple[int, int]]) -> None:
@@ -25,6 +26,10 @@ class FetchedRecords(dict[TP, Records]):
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        unpack_to_columns(self._ensure_consumer()._fetcher)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -61,7 +66,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109
         max_records: int | None = None,
     ) -> FetchedRecords:
-        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        chunks = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        records = {tp: Records.joined(its) for tp, its in chunks.items()}
         # Taken where the positions move, so that a partition never looks read to its end
         # while its records are on their way to the main thread.
         standing = {}

@@ -10,8 +10,6 @@ from prometheus_client.registry import Collector
 
 from streams.worker.partition_runner import Standing
 
-LOCAL = "127.0.0.1"
-
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -92,12 +90,13 @@ class WorkerCollector(Collector):
 
 
 class MetricsServer:
-    """``/metrics`` on this machine only."""
+    """``/metrics`` of all collectors together; port 0 takes any free one."""
 
-    def __init__(self, collector: Collector, port: int) -> None:
+    def __init__(self, *collectors: Collector, host: str, port: int) -> None:
         registry = CollectorRegistry()
-        registry.register(collector)
-        self._server, self._thread = start_http_server(port, LOCAL, registry)
+        for collector in collectors:
+            registry.register(collector)
+        self._server, self._thread = start_http_server(port, host, registry)
         self.port = self._server.server_port
 
     def close(self) -> None:

@@ -12,13 +12,14 @@ from faust.types import TP
 
 from schemas import messages
 from schemas.findings import LifecycleEvent, Progress, StreamTotals
-from streams.monitor import Monitor
+from streams.monitor import Findings, Monitor
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
 from streams.worker.errors import WorkerError
 from streams.worker.partition_runner import IDLE_S, Reading, Sending
 from streams.worker.sending import Sender
 from streams.worker.settings import WorkerSettings
+from streams.worker.waiting import woken
 
 READ_WITHIN_S = 30.0
 RECORDS_PER_STEP = 50  # of pane-updates, up to 900 kB each
@@ -85,26 +86,27 @@ class MonitorRunner:
                 absorbed.clear()
                 advance_at_s = loop.time() + self._settings.send_interval_s
             if not self._pending:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                await woken(self._wake, IDLE_S)
 
     async def _absorb(self, records: Records, seeks: int) -> None:
-        for at, record in enumerate(records):
+        for at, (offset, value) in enumerate(zip(records.offsets.tolist(), records.values, strict=True)):
             if seeks != self._seeks:
                 return
             try:
-                self._take(messages.header_of(record.headers), record.value)
+                self._take(messages.header_of(records.headers[at] if records.headers else ()), value)
             except (ValueError, msgspec.MsgspecError, OSError) as error:
                 # Another version wrote it, or somebody else: nothing of ours may be lost for it.
                 log.warning(
                     "message skipped", topic=self._tp.topic, partition=self._tp.partition,
-                    offset=record.offset, reason=str(error),
+                    offset=offset, reason=str(error),
                 )  # fmt: skip
-            self.next_offset = record.offset + 1
+            self.next_offset = offset + 1
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
 
-    def _take(self, kind: bytes | None, value: bytes) -> None:
+    def _take(self, kind: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            raise ValueError("no value")
         if kind == messages.PANES:
             self._monitor.absorb(messages.decode_panes(value))
         elif kind == messages.PROGRESS:
@@ -119,7 +121,12 @@ class MonitorRunner:
             self._monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)
 
     async def _advance(self) -> None:
-        findings = self._monitor.advance(tuple(self._progress.values()))
+        # Step by step: a day of panes is seconds of work, and heartbeats cannot wait for it.
+        for progress in self._monitor.steps(tuple(self._progress.values())):
+            await self._tell(self._monitor.advance(progress))
+            await asyncio.sleep(0)
+
+    async def _tell(self, findings: Findings) -> None:
         alerts = [alert for alert in findings.alerts if alert.event_id not in self._published]
         topics = self._settings.topics
         await self._sender.send(

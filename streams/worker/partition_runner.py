@@ -1,7 +1,6 @@
 """One partition of both inputs at work: aligned, decoded, joined, counted, and sent onward every second."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +18,7 @@ from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.clock import Clock
 from streams.worker.sending import Outgoing, Sender
 from streams.worker.settings import WorkerSettings
+from streams.worker.waiting import woken
 
 IDLE_S = 0.05  # between two looks whether a topic without records is caught up by now
 TICK_LAG_S = 0.5  # what a broker has stamped by now is fetched by then: two fetch waits and a margin
@@ -148,8 +148,7 @@ class PartitionRunner:
                 await self.send()
                 send_at_s = loop.time() + self._settings.send_interval_s
             if piece is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), IDLE_S)
+                await woken(self._wake, IDLE_S)
             else:
                 await asyncio.sleep(0)
         await self.send()

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
+from prometheus_client.registry import Collector
 
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
@@ -25,13 +27,21 @@ def run_worker(
     *,
     clock: Clock | None = None,
     on_ready: Callable[[Worker], None] | None = None,
+    more_metrics: Sequence[Collector] = (),
 ) -> int:
-    """Run a worker to its end and return the process's exit code."""
-    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready))
+    """Run a worker to its end and return the process's exit code.
+
+    ``more_metrics`` are of what runs beside it in this process.
+    """
+    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready, more_metrics))
 
 
 async def _run(
-    settings: WorkerSettings, decoder: Decoder, clock: Clock, on_ready: Callable[[Worker], None] | None
+    settings: WorkerSettings,
+    decoder: Decoder,
+    clock: Clock,
+    on_ready: Callable[[Worker], None] | None,
+    more_metrics: Sequence[Collector],
 ) -> int:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -41,8 +51,9 @@ async def _run(
     metrics = None
     if settings.metrics_port is not None:
         collector = WorkerCollector(lambda: worker.partitions, lambda: worker.found, clock.now_ms)
-        metrics = MetricsServer(collector, settings.metrics_port)
-        log.info("metrics", port=metrics.port)
+        host, port = settings.metrics_host, settings.metrics_port
+        metrics = MetricsServer(collector, *more_metrics, host=host, port=port)
+        log.info("metrics", port=metrics.port, host=host)
     working = asyncio.create_task(_work(worker, on_ready))
     stopping = asyncio.create_task(told_to_stop.wait())
     try:
@@ -70,6 +81,8 @@ async def _run(
 
 async def _work(worker: Worker, on_ready: Callable[[Worker], None] | None) -> None:
     await worker.start()
+    # What a worker has when it is ready it keeps: the collector would look at it again and again.
+    gc.freeze()
     log.info("ready", group=worker.settings.group, partitions=sorted(worker.partitions))
     if on_ready is not None:
         on_ready(worker)

@@ -37,6 +37,7 @@ class WorkerSettings:
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
     instance: str = ""
     checkpoints: bool = True
+    metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     send_interval_s: float = 1.0
     session_s: float = 6.0  # with the heartbeat, a killed worker's partitions are taken over in about 5 s

@@ -8,8 +8,6 @@ everything before it is acknowledged.
 """
 
 import asyncio
-import contextlib
-from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
@@ -23,6 +21,7 @@ from mode.utils.futures import notify
 from streams.worker.batches import BatchMessage, Records, require_pairs
 from streams.worker.errors import PositionLostError, PositionOutOfRangeError, UnpairedAssignmentError
 from streams.worker.fetch_thread import BatchConsumerThread, FetchedRecords
+from streams.worker.waiting import woken
 
 HELD_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
 HELD_BACK_WAIT_S = 0.05
@@ -160,7 +159,7 @@ class BatchConsumer(driver.Consumer):
         held = {tp for tp in active if self._held.get(tp, 0) >= self.held_limit}
         # Taken where the fetch begins: while the flow stood still before it, a rebalance may have passed.
         generation, epochs = self.app.consumer_generation_id, dict(self._epochs)
-        fetched: Mapping[TP, Records] = {}
+        fetched: Mapping[TP, Any] = {}
         self._freed.clear()
         try:
             if not held:
@@ -174,8 +173,7 @@ class BatchConsumer(driver.Consumer):
             # else from before a seek
         if held and not fetched:
             await self._thread.stay_in_group()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), min(timeout, HELD_BACK_WAIT_S))
+            await woken(self._freed, min(timeout, HELD_BACK_WAIT_S))
         if not isinstance(fetched, FetchedRecords):
             return FetchedRecords({}, {})
         fetched.generation, fetched.epochs = generation, epochs
@@ -195,7 +193,7 @@ class BatchConsumer(driver.Consumer):
                 await self._drop(tp)
                 continue
             records = self._following(tp, records)
-            if records:
+            if len(records):
                 message = BatchMessage(tp, records, self.epoch(tp), fetched.generation)
                 self._expected[tp] = message.next_offset
                 self._delivered.setdefault(tp, deque()).append(message)
@@ -215,12 +213,12 @@ class BatchConsumer(driver.Consumer):
         expected = self._expected.get(tp)
         if expected is None:
             raise PositionLostError(
-                f"{tp.topic}[{tp.partition}]@{records[0].offset}: fetched without a position sought before"
+                f"{tp.topic}[{tp.partition}]@{records.first_offset}: fetched without a position sought before"
             )
-        first = records[0].offset
+        first = records.first_offset
         if first > expected:  # what transactions and compaction leave behind
             self.log.debug("%s[%s]: no records from %s to %s", tp.topic, tp.partition, expected, first - 1)
-        return records[bisect_left(records, expected, key=lambda record: record.offset) :]
+        return records.since(expected)
 
     async def _out_of_range(self, error: Exception) -> Exception:
         tps = error.args[0] if error.args and isinstance(error.args[0], dict) else {}

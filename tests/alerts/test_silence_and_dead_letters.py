@@ -1,5 +1,9 @@
 """Silence is told when it is certain and no chance; dead letters when they are many."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from schemas.findings import AlertEvent, StreamTotals
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.silence import Gap, Silence
@@ -55,6 +59,38 @@ def test_many_dead_letters_fire_once_and_resolve_a_window_after_they_end() -> No
     assert (fired.kind, fired.model) == ("dead_letters", "")
     assert 22 <= fired.window_end_ms / MINUTE_MS <= 23
     assert 38 <= resolved.window_end_ms / MINUTE_MS <= 42
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40), st.booleans()), max_size=12))
+def test_leaving_out_what_cannot_change_changes_nothing(story: list[tuple[int, int, bool]]) -> None:
+    at_once, by_minute = DeadLetters(0.05), DeadLetters(0.05)
+    told: list[list[AlertEvent]] = [[], []]
+    minute = read = dead = 0
+    for pause, more, are_bad in story:
+        for step in range(1, pause + 1):  # totals come although no records do
+            by_minute.absorb(totals(minute + step, read, dead))
+            told[1] += by_minute.advance()
+        minute, read, dead = minute + pause, read + more, dead + (more if are_bad else 0)
+        for one, its in ((at_once, told[0]), (by_minute, told[1])):
+            one.absorb(totals(minute, read, dead))
+            its.extend(one.advance())
+    assert told[0] == told[1]
+
+
+def test_a_pause_of_ten_years_is_not_walked_minute_by_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = []
+    evaluate = DeadLetters._evaluate
+    monkeypatch.setattr(
+        DeadLetters, "_evaluate", lambda self, at, steps: evaluated.append(at) or evaluate(self, at, steps)
+    )
+    one, ten_years = DeadLetters(0.05), 10 * 365 * 24 * 60
+    events = []
+    for minute, read, dead in [(0, 100, 50), (6, 100, 50), (ten_years, 200, 50), (2 * ten_years, 200, 50)]:
+        one.absorb(totals(minute, read, dead))
+        events += one.advance()
+    assert [event.status for event in events] == ["firing", "resolved"]
+    assert events[1].window_end_ms == 11 * MINUTE_MS
+    assert len(evaluated) < 100
 
 
 def test_a_few_bad_records_are_no_alert() -> None:

@@ -64,6 +64,14 @@ def test_ports_differ_and_are_open_to_this_machine_only() -> None:
     assert len(set(outside)) == len(outside)
 
 
+def test_metrics_are_reachable_inside_of_the_network_and_published_nowhere() -> None:
+    for name in OWN:
+        environment = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
+        assert load(environment=environment).metrics.host == "0.0.0.0"  # noqa: S104 - of its container
+        assert "ports" not in SERVICES[name]
+        assert "network_mode" not in SERVICES[name]
+
+
 def test_volumes_are_declared_and_used_and_bind_sources_exist() -> None:
     used = set()
     for service in SERVICES.values():

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 @pytest.mark.slow
 def test_both_roles_count_what_was_sent_and_stop_with_code_0_when_told_to(installation: Installation) -> None:
     installation.run("setup", "--partitions", "2")
-    worker = installation.start("worker", "--metrics-port", "0")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    worker = installation.start("worker", "--metrics-port", str(port))
     try:
         installation.run("simulate", "--duration", "2m", "--speed", "40", "--rate", "1000")
         until_s = time.monotonic() + 60
@@ -94,6 +98,11 @@ def test_both_roles_count_what_was_sent_and_stop_with_code_0_when_told_to(instal
             ("fraud", "3.2"),
             ("price", "12"),
         }
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            metrics = answer.read().decode()
+        written = [line for line in metrics.splitlines() if line.startswith("aftcast_raw_written_total ")]
+        assert float(written[0].split()[1]) > 0, "the raw role is not on the same page"
+        assert 'aftcast_labels_read_total{partition="0"}' in metrics
     finally:
         began_s = time.monotonic()
         worker.send_signal(signal.SIGTERM)
@@ -139,6 +148,12 @@ def test_a_default_metrics_port_that_is_taken_moves_on_and_one_that_was_asked_fo
     assert metrics_port(Configuration.model_validate({"metrics": {"port": 0}})) == 0
 
 
+def test_a_metrics_host_that_is_not_ours_is_refused_by_name() -> None:
+    other = Configuration.model_validate({"metrics": {"host": "192.0.2.1", "port": 0}})
+    with pytest.raises(Failure, match=r"^\[metrics\] 192\.0\.2\.1:0 cannot be listened on \(Cannot assign"):
+        metrics_port(other)
+
+
 def test_the_raw_role_tells_prometheus_the_names_of_its_list_and_its_counts() -> None:
     registry = CollectorRegistry()
     counters = RawCounters(read=7, written=5)
@@ -157,6 +172,7 @@ def test_the_worker_is_told_what_the_configuration_says() -> None:
         {
             "kafka": {"group": "g", "instance": "i", "sasl_password": "secret"},
             "topics": {"labels": "l"},
+            "metrics": {"host": "10.0.0.1"},
             "join": {"hot_horizon": "2h"},
             "schema_registry": {"url": "http://localhost:1", "user": "u", "password": "p"},
         }
@@ -164,6 +180,7 @@ def test_the_worker_is_told_what_the_configuration_says() -> None:
     settings = worker_settings(configuration)
     assert (settings.group, settings.instance, settings.topics.labels) == ("g", "i", "l")
     assert settings.join.hot_horizon_ms == settings.monitor.maturity_horizon_ms == 7_200_000
+    assert settings.metrics_host == "10.0.0.1"
     assert settings.kafka["sasl.password"] == "secret"
     assert registry_of(configuration) is not None
     assert registry_of(Configuration()) is None

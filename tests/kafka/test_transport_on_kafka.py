@@ -65,7 +65,9 @@ class Reader:
     async def _read(self, stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
-            self.seen.update((message.topic, message.partition, record.offset) for record in message.value)
+            self.seen.update(
+                (message.topic, message.partition, at) for at in message.records.offsets.tolist()
+            )
             event.ack()
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from faust.types import TP
@@ -15,7 +16,7 @@ from schemas import messages
 from schemas.findings import Progress, StreamTotals
 from schemas.settings import MonitorSettings
 from streams.worker import outgoing
-from streams.worker.batches import BatchMessage
+from streams.worker.batches import BatchMessage, Records
 from streams.worker.claims import Claims
 from streams.worker.errors import SendFailedError
 from streams.worker.monitor_runner import MonitorRunner, published_alerts
@@ -102,12 +103,8 @@ class Feeding:
         return True
 
 
-class Rec:
-    timestamp_type = 1
-
-    def __init__(self, offset: int, message: Outgoing) -> None:
-        self.offset, self.value, self.headers, self.key = offset, message.value, message.headers, message.key
-        self.timestamp = 0
+def record(offset: int, message: Outgoing) -> Records:
+    return Records(np.array([offset]), np.array([0]), 1, [message.key], [message.value], [message.headers])
 
 
 def test_a_monitor_that_starts_again_sends_no_alert_a_second_time(
@@ -133,7 +130,7 @@ def test_a_monitor_that_starts_again_sends_no_alert_a_second_time(
         runner = MonitorRunner(tp, 0, settings, feeding, sender, published)
         task = asyncio.create_task(runner.run())
         for offset, message in enumerate(told):
-            runner.put(BatchMessage(tp, [Rec(offset, message)], 0, 1))
+            runner.put(BatchMessage(tp, record(offset, message), 0, 1))
         deadline_s = time.monotonic() + 20
         while feeding.acked < len(told) and not task.done():
             await asyncio.sleep(0.01)

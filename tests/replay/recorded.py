@@ -9,12 +9,12 @@ from sklearn import metrics
 START_MS = 1_767_225_600_000  # 2026-01-01
 
 
-def make_events(seed=0, n=1_000, hours=2):
+def make_events(seed=0, n=1_000, hours=2, start_ms=START_MS):
     """Return (inference events, label events) as lists of dicts, in no order."""
     rng = np.random.default_rng(seed)
     predictions, labels = [], []
     for model, versions in (("binary", ["1", "2"]), ("many", [""]), ("price", ["a"]), ("units", [""])):
-        times = START_MS + rng.integers(0, hours * 3_600_000, n)
+        times = start_ms + rng.integers(0, hours * 3_600_000, n)
         for i, time_ms in enumerate(times):
             truth, said, scores = _draw(rng, model)
             failed = rng.random() < 0.03

@@ -3,15 +3,15 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from faust.types import TP
 
 from schemas import messages
 from schemas.findings import Progress
 from streams.decode import Decoder, RegistryUnavailable
-from streams.worker.batches import BatchMessage
+from streams.worker.batches import BatchMessage, Records
 from streams.worker.errors import SendFailedError
 from streams.worker.partition_runner import PartitionRunner, Start
 from streams.worker.sending import Outgoing
@@ -22,22 +22,18 @@ NOW_MS = 1_800_000_000_000
 SETTINGS = WorkerSettings({"bootstrap.servers": "nowhere"}, send_interval_s=0.02)
 
 
-@dataclass
-class Record:
-    offset: int
-    value: bytes
-    timestamp: int = NOW_MS
-    timestamp_type: int = 1
-    key: bytes | None = b"k"
-    headers: tuple[tuple[str, bytes], ...] = ()
+def prediction(offset: int) -> bytes:
+    event = {"prediction_id": f"p{offset}", "model": "m", "timestamp": NOW_MS, "prediction": True}
+    return json.dumps(event).encode()
 
 
-def predictions(*offsets: int) -> list[Record]:
-    def value(offset: int) -> bytes:
-        event = {"prediction_id": f"p{offset}", "model": "m", "timestamp": NOW_MS, "prediction": True}
-        return json.dumps(event).encode()
+def predictions(*offsets: int) -> Records:
+    return records({offset: prediction(offset) for offset in offsets})
 
-    return [Record(offset, value(offset)) for offset in offsets]
+
+def records(values: dict[int, bytes]) -> Records:
+    count = len(values)
+    return Records(np.array(list(values)), np.full(count, NOW_MS), 1, [b"k"] * count, list(values.values()))
 
 
 class Hands:
@@ -70,8 +66,8 @@ class Hands:
             raise SendFailedError("refused")
         self.sent += outgoing
 
-    def hand(self, runner: PartitionRunner, tp: TP, records: list[Record]) -> None:
-        self.handed[tp] = records[-1].offset + 1
+    def hand(self, runner: PartitionRunner, tp: TP, records: Records) -> None:
+        self.handed[tp] = records.next_offset
         runner.put(BatchMessage(tp, records, 0, 1))
 
     def rows(self) -> int:
@@ -171,7 +167,7 @@ def test_dead_letters_of_what_was_committed_before_are_not_sent_again() -> None:
     start = Start(2, 0, {"inference": 0, "labels": 0}, {"inference": 3, "labels": 0}, {"inference": 2})
 
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
-        hands.hand(runner, INFERENCE, [Record(0, b"{"), *predictions(1), Record(2, b"{")])
+        hands.hand(runner, INFERENCE, records({0: b"{", 1: prediction(1), 2: b"{"}))
         await until(lambda: hands.acked == [0])
         assert hands.letters() == [2]
 

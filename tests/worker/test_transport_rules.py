@@ -3,10 +3,10 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import faust
+import numpy as np
 import pytest
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.transport.consumer import Consumer as FaustConsumer
@@ -16,25 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.worker import transport
-from streams.worker.batches import BatchMessage, raw_batch, require_pairs
+from streams.worker.batches import BatchMessage, Records, raw_batch, require_pairs
 from streams.worker.errors import PositionLostError, PositionOutOfRangeError, UnpairedAssignmentError
 from streams.worker.fetch_thread import FetchedRecords
 
 A, B = TP("inference-events", 0), TP("label-events", 0)
 
 
-@dataclass
-class Record:
-    offset: int
-    timestamp: int = 1_000
-    timestamp_type: int = 0
-    key: bytes | None = b"k"
-    value: bytes | None = b"v"
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-def records(*offsets: int) -> list[Record]:
-    return [Record(offset, timestamp=1_000 + offset) for offset in offsets]
+def records(*offsets: int) -> Records:
+    count = len(offsets)
+    return Records(
+        np.array(offsets), 1_000 + np.array(offsets), 0, [b"k"] * count, [b"v%d" % at for at in offsets]
+    )
 
 
 class ScriptedThread:
@@ -119,7 +112,7 @@ async def fetch(consumer: transport.BatchConsumer) -> list[BatchMessage]:
 
 
 def offsets_of(message: BatchMessage) -> list[int]:
-    return [record.offset for record in message.value]
+    return message.records.offsets.tolist()
 
 
 def test_a_message_has_the_first_offset_and_commits_up_to_the_one_after_its_last() -> None:
@@ -218,7 +211,7 @@ def test_a_failed_commit_is_tried_again_and_not_taken_for_done() -> None:
 
 def test_records_fetched_before_a_seek_are_dropped_and_the_partition_is_sought_again() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        async def seek_comes_first() -> dict[TP, list[Record]]:
+        async def seek_comes_first() -> dict[TP, Records]:
             await consumer.seek(A, 100)
             return {A: records(500, 501), B: records(0)}
 
@@ -253,7 +246,7 @@ def test_records_of_a_partition_that_was_never_sought_stop_the_worker() -> None:
 
 def test_records_dropped_while_the_flow_stands_still_are_sought_again() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        async def revoked_meanwhile() -> dict[TP, list[Record]]:
+        async def revoked_meanwhile() -> dict[TP, Records]:
             consumer.stop_flow()
             return {A: records(0, 1)}
 
@@ -284,7 +277,7 @@ def test_a_rebalance_that_passed_before_the_fetch_began_costs_no_records() -> No
 
 def test_a_fetch_of_an_older_generation_is_dropped() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        async def rebalanced_meanwhile() -> dict[TP, list[Record]]:
+        async def rebalanced_meanwhile() -> dict[TP, Records]:
             consumer.app.consumer_generation_id = 2
             return {A: records(0, 1)}
 
@@ -405,13 +398,11 @@ def test_partitions_of_both_topics_must_come_in_pairs() -> None:
         require_pairs({A, TP("label-events", 1)}, topics)
 
 
-def test_fetched_records_become_columns_with_headers_only_where_there_are_some() -> None:
-    plain = raw_batch(A, records(4, 6))
-    assert (plain.topic, plain.partition, list(plain.offsets)) == ("inference-events", 0, [4, 6])
-    assert list(plain.record_times_ms) == [1_004, 1_006]
-    assert plain.headers == ()
-    marked = raw_batch(A, [Record(1, headers=(("h", b"1"),)), Record(2)])
-    assert list(marked.headers) == [(("h", b"1"),), ()]
+def test_fetched_records_become_what_the_decoder_takes() -> None:
+    raw = raw_batch(A, records(4, 6))
+    assert (raw.topic, raw.partition, raw.offsets.tolist()) == ("inference-events", 0, [4, 6])
+    assert raw.record_times_ms.tolist() == [1_004, 1_006]
+    assert (raw.keys, raw.values, raw.headers) == ([b"k", b"k"], [b"v4", b"v6"], ())
 
 
 OVERRIDDEN = {
@@ -438,6 +429,7 @@ OVERRIDDEN = {
     (FaustConsumer, "_commit_offsets"): (
         "(self, offsets: Mapping[faust.types.tuples.TP, int], start_new_transaction: bool = True) -> bool"
     ),
+    (driver.AIOKafkaConsumerThread, "on_start"): "(self) -> None",
     (driver.Consumer, "_new_consumer_thread"): "(self) -> 'AIOKafkaConsumerThread'",
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer"): (
         "(self, transport: 'Transport') -> aiokafka.consumer.consumer.AIOKafkaConsumer"

@@ -1,7 +1,9 @@
 """The worker's smaller parts: clock, security, messages, metrics, watchdog."""
 
 import asyncio
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +12,8 @@ import pyarrow as pa
 import pytest
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import SASLMechanism
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from schemas import messages
 from schemas.findings import Progress, StreamTotals
@@ -114,8 +118,32 @@ def test_progress_goes_to_every_partition_and_totals_to_one() -> None:
     assert outgoing.totals_message("t", StreamTotals(4, 1, 10, 20, 2)).partition == 0
 
 
-def test_metrics_are_served_on_this_machine_under_exactly_the_names_of_the_list() -> None:
-    server = MetricsServer(WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000), 0)
+class Beside(Collector):
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("beside", "Of another role in this process.", value=9)
+
+
+def test_metrics_of_all_collectors_are_served_where_the_host_says() -> None:
+    server = MetricsServer(
+        WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000),
+        Beside(),
+        host="127.0.0.2",
+        port=0,
+    )
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.2:{server.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        with pytest.raises(urllib.error.URLError, match=r"refused"):
+            urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5)
+    finally:
+        server.close()
+    assert "beside 9.0" in lines
+    assert 'aftcast_inference_read_total{partition="3"} 7.0' in lines
+
+
+def test_metrics_are_served_under_exactly_the_names_of_the_list() -> None:
+    collector = WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000)
+    server = MetricsServer(collector, host="127.0.0.1", port=0)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
