@@ -17,7 +17,7 @@ help:
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
-# uv is quicker where it is installed; pip does the same.
+# uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
 define install
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	  f"aftcast needs Python 3.11 to 3.13; $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)")'
@@ -26,7 +26,7 @@ define install
 	  uv pip install --quiet --python $(BIN)/python -e "$(1)"; \
 	else \
 	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e "$(1)"; \
+	  $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e "$(1)"; \
 	fi
 endef
 

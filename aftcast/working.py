@@ -61,7 +61,11 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
     )
 
 
-def raw_writer(configuration: Configuration, options: Mapping[str, str] | None = None) -> RawWriter:
+def raw_writer(
+    configuration: Configuration,
+    options: Mapping[str, str] | None = None,
+    block_age_s: float | None = None,
+) -> RawWriter:
     """Return the raw role, which opens ClickHouse when it has something to write.
 
     ``options`` are more of librdkafka's, over those of the configuration.
@@ -74,7 +78,7 @@ def raw_writer(configuration: Configuration, options: Mapping[str, str] | None =
         database=configuration.clickhouse.database,
     )
     return RawWriter(
-        settings,
+        settings if block_age_s is None else replace(settings, block_age_s=block_age_s),
         lambda: open_database(configuration),
         Decoder(registry_of(configuration)),
         wait_for=(RegistryUnavailable,),

@@ -84,6 +84,7 @@ class PartitionStage:
         self.epoch = epoch
         self._inference_topic, self._label_topic = topics
         self._settings = join
+        self._max_waiting_bytes = join.max_waiting_bytes
         self._width_ms = monitor.pane_width_ms
         self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)))
         self._join = HotJoin(floor_ms)
@@ -146,6 +147,10 @@ class PartitionStage:
         coded = self._coder.labels(columns)
         meaning = self._meaning()
         self._settle(self._join.add_labels(coded, meaning), meaning)
+
+    def limit_waiting(self, max_bytes: int) -> None:
+        """Set what waiting predictions may take here: a worker's memory is shared by its partitions."""
+        self._max_waiting_bytes = max_bytes
 
     def advance(self, inference_ms: int, labels_ms: int) -> None:
         """Let time pass: both topics are read up to these record times; the floor follows the smaller."""
@@ -315,7 +320,7 @@ class PartitionStage:
             self._watermarks[int(code)] = max(newest, self._watermarks.get(int(code), newest))
 
     def _hold_the_cap(self) -> None:
-        if self._join.prediction_bytes > self._settings.max_waiting_bytes and self._join.waiting_predictions:
+        if self._join.prediction_bytes > self._max_waiting_bytes and self._join.waiting_predictions:
             time_ms = self._join.time_of_share(SHARE_DROPPED_BY_CAP)
             floor_ms = (time_ms // self._width_ms + 1) * self._width_ms
             if floor_ms > self.floor_ms:

@@ -1,5 +1,6 @@
 """``aftcast demo``: simulated models watched live, with nothing to install besides."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -27,6 +28,8 @@ def demo(
     Kafka is librdkafka's mock cluster and ClickHouse is chDB, both inside this process and both for trying
     out only: nothing is checkpointed, and all is gone when it ends.
     """
-    from aftcast.demo.run import DemoOptions, run_demo
+    began_s = time.monotonic()  # before what takes half a second to import
+    from aftcast.demo.run import run_demo
+    from aftcast.demo.show import DemoOptions
 
-    run_demo(DemoOptions(duration / 1000, rate, speed, seed, port, as_json))
+    run_demo(DemoOptions(duration / 1000, rate, speed, seed, port, as_json), began_s)

@@ -4,9 +4,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sinks.clickhouse.client import Client
+if TYPE_CHECKING:  # at run time the driver is loaded while the worker joins its group
+    from sinks.clickhouse.client import Client
 
 WINDOW_S = 600
 WINDOWS_SHOWN = 8
@@ -74,6 +75,10 @@ class Figures:
     dead_letters: dict[str, int] = field(default_factory=dict)
 
     @property
+    def has_figure(self) -> bool:
+        return any(window.figure is not None for model in self.models for window in model.windows)
+
+    @property
     def firing(self) -> list[Mapping[str, Any]]:
         """The newest event of each alert that has not resolved."""
         newest = {alert["fingerprint"]: alert for alert in self.alerts}
@@ -83,7 +88,7 @@ class Figures:
 class FigureReader:
     """Reads the figures again and again; rates are differences between two looks."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "Client") -> None:
         self._client = client
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 

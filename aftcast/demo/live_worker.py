@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # at run time these take two seconds, which is why the thread
 
 # Four times a second instead of once: here a second is five minutes.
 SEND_INTERVAL_S = 0.25
+BLOCK_AGE_S = 0.25  # likewise
 QUIET = {"log_level": "0"}  # librdkafka would write over the screen
 
 
@@ -24,6 +25,7 @@ class LiveWorker(threading.Thread):
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         super().__init__(name="worker", daemon=True)
         self.failure: BaseException | None = None
+        self.loaded = threading.Event()  # what it needs is imported, or it has failed
         self._configuration = configuration
         self._clock = clock
         self._worker: Worker | None = None
@@ -37,11 +39,20 @@ class LiveWorker(threading.Thread):
         standings = worker.partitions.values() if worker else ()
         return sum(standing.waiting_predictions for standing in standings) if standings else None
 
+    @property
+    def reached_ms(self) -> int | None:
+        """How far the slowest partition has read both topics; None before there are partitions."""
+        worker = self._worker
+        times = [min(s.inference_ms, s.labels_ms) for s in worker.partitions.values()] if worker else []
+        return min(times) if times and min(times) > 0 else None
+
     def run(self) -> None:
         try:
             asyncio.run(self._work())
         except BaseException as error:
             self.failure = error
+        finally:
+            self.loaded.set()
 
     def stop(self) -> None:
         if self._loop is not None and self._told is not None and self.is_alive():
@@ -66,8 +77,10 @@ class LiveWorker(threading.Thread):
         from streams.decode import Decoder
         from streams.worker.worker import Worker
 
+        settings = self._settings()
+        self.loaded.set()
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        worker = Worker(self._settings(), Decoder(), clock=self._clock)
+        worker = Worker(settings, Decoder(), clock=self._clock)
         self._worker = worker
         told = asyncio.create_task(self._told.wait())
         try:
@@ -96,7 +109,7 @@ class LiveRawWriter(threading.Thread):
         try:
             from aftcast.working import raw_writer
 
-            raw_writer(self._configuration, QUIET).run(self._stop_event)
+            raw_writer(self._configuration, QUIET, BLOCK_AGE_S).run(self._stop_event)
         except BaseException as error:
             self.failure = error
 

@@ -1,10 +1,11 @@
 """The demo without a terminal: a line for each thing that happens, and figures every few seconds."""
 
 from aftcast.demo.figures import Figures, ModelView
-from aftcast.demo.screen import Moment, alert_line, drift_line
+from aftcast.demo.screen import SLOWED, Moment, alert_line, drift_line
 from aftcast.output import say
 
 FIGURES_EVERY_S = 5.0
+DOING_EVERY_S = 2.0
 
 
 class PlainLines:
@@ -15,9 +16,20 @@ class PlainLines:
         self._alerts = 0
         self._story = ""
         self._next_figures_s = 0.0
+        self._doing = ""
+        self._next_doing_s = 0.0
+        self._slow = False
+
+    def starting(self, elapsed_s: float, doing: str) -> None:
+        if doing != self._doing or elapsed_s >= self._next_doing_s:
+            self._doing, self._next_doing_s = doing, elapsed_s + DOING_EVERY_S
+            say(f"{elapsed_s:6.1f} s  {doing}")
 
     def show(self, moment: Moment, figures: Figures) -> None:
         at = f"{moment.elapsed_s:6.1f} s  "
+        if moment.is_slowed != self._slow:
+            self._slow = moment.is_slowed
+            say(at + (SLOWED if self._slow else "simulated time runs at full speed again"))
         if moment.story != self._story:
             self._story = moment.story
             say(at + self._story)

@@ -7,13 +7,9 @@ from typing import Any
 from aftcast.demo.figures import Figures, ModelView, Window
 
 STATEMENTS = (
-    "SELECT window_start, model_version, labelled, coverage, accuracy, is_mature "
-    "FROM model_quality(window_seconds = 600) WHERE model = 'fraud' AND segment = '' "
-    "ORDER BY window_start DESC LIMIT 10",
-    "SELECT segment, round(avg(accuracy), 3) AS accuracy FROM model_quality(window_seconds = 3600) "
-    "WHERE model = 'fraud' AND segment != '' GROUP BY segment ORDER BY accuracy LIMIT 10",
-    "SELECT detected_at, model, model_version, signal, detector, change_start, before, after "
-    "FROM drift_events ORDER BY detected_at",
+    "SELECT * FROM drift_events",
+    "SELECT * FROM alerts ORDER BY timestamp",
+    "SELECT * FROM model_quality(window_seconds = 600) LIMIT 9",
 )
 
 
@@ -66,6 +62,15 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 def _time(moment: datetime) -> str:
     # The driver gives times of UTC columns without their zone.
     return moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
+
+
+def opening_lines(address: str) -> list[str]:
+    """Return what to try from another terminal while the demo runs."""
+    url = "" if address.endswith(":8123") else f"--url {address} "
+    return [
+        "to try from another terminal while it runs:",
+        *(f'  aftcast sql {url}"{statement}"' for statement in STATEMENTS),
+    ]
 
 
 def closing_lines(result: Mapping[str, Any], figures: Figures) -> list[str]:

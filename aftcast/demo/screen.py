@@ -14,7 +14,9 @@ from aftcast.demo.figures import WINDOW_S, WINDOWS_SHOWN, Figures, ModelView, Wi
 
 STATUS_STYLES = {"firing": "bold red", "resolved": "green", "corrected": "yellow", "retracted": "yellow"}
 EVENTS_SHOWN = 6
-FIXED_WIDTH, WINDOW_WIDTH = 49, 9  # of the columns before the windows, and of one window: " ~100.0% "
+NOTICED_PACE = 0.8
+SLOWED = "this machine is busy: simulated time is slowed down until the worker has caught up"
+FIXED_WIDTH, WINDOW_WIDTH = 54, 9  # of the columns before the windows, and of one window: " ~100.0% "
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,27 @@ class Moment:
     elapsed_s: float
     event_time_ms: int
     speed: float
+    pace: float
     sent: int
     sent_per_s: float
     waiting: int | None
     address: str
     story: str
 
+    @property
+    def is_slowed(self) -> bool:
+        return self.pace < NOTICED_PACE
 
-def screen(moment: Moment, figures: Figures, width: int) -> RenderableType:
+
+def starting_screen(elapsed_s: float, doing: str) -> RenderableType:
+    """Return what is shown before there is anything to look at."""
+    return Group(
+        Text.assemble(("aftcast demo", "bold"), f" {elapsed_s:.0f} s"),
+        Panel(doing, border_style="dim"),
+    )
+
+
+def screen(moment: Moment, figures: Figures, width: int, height: int = 50) -> RenderableType:
     """Return everything that is shown at one moment, as many windows as fit into ``width`` characters."""
     shown = max(2, min(WINDOWS_SHOWN, (width - FIXED_WIDTH) // WINDOW_WIDTH))
     return Group(_header(moment), _models(figures, shown), _events(figures), _footer(moment, figures))
@@ -42,8 +57,12 @@ def _header(moment: Moment) -> Text:
     return Text.assemble(
         ("aftcast demo", "bold"),
         f" {moment.elapsed_s:.0f} s, {moment.sent_per_s:,.0f} events/s in, "
-        f"simulated time {now:%H:%M}, {moment.speed:g} times faster\n",
-        (moment.story or "all is well in the simulated world", "yellow" if moment.story else "dim"),
+        f"simulated time {now:%H:%M}, {moment.speed * moment.pace:.0f} times faster\n",
+        (SLOWED + "\n" if moment.is_slowed else "", "bold yellow"),
+        (
+            moment.story or "both models do as well as ever; soon one gets worse",
+            "yellow" if moment.story else "dim",
+        ),
     )
 
 
@@ -52,15 +71,16 @@ def _models(figures: Figures, shown: int) -> RenderableType:
         return Panel("waiting for the first figures", border_style="dim")
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("model", no_wrap=True)
-    for name in ("per s", "count", "labelled"):
+    for name in ("count", "labelled"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("figure", no_wrap=True)
+    table.add_column("mature", justify="right", no_wrap=True)
     for offset in range(shown - 1, -1, -1):
         name = "now" if not offset else f"-{offset * WINDOW_S // 60}m"
         table.add_column(name, justify="right", no_wrap=True)
     for model in figures.models:
         table.add_row(*_model_row(model, shown))
-    title = f"windows of {WINDOW_S // 60} min; bold: mature, dim with ~: labels still come"
+    title = f"per {WINDOW_S // 60} min; bold: mature, all labels are in; ~: provisional, labels come"
     return Panel(table, title=title, title_align="left", border_style="blue")
 
 
@@ -68,12 +88,14 @@ def _model_row(model: ModelView, shown: int) -> list[Text]:
     windows = list(model.windows[-shown:])
     cells = [Text("")] * (shown - len(windows)) + [window_cell(window) for window in windows]
     share = model.labelled_share
+    mature = [window for window in model.windows if window.is_mature and window.figure is not None]
     return [
         Text(f"{model.model} {model.version}", style="bold"),
-        Text(f"{model.predictions_per_s:,.0f}"),
         Text(f"{model.predictions:,}"),
         Text("-" if share is None else f"{share:.0%}"),
         Text(model.metric, style="dim"),
+        # Narrow terminals show no window old enough to be mature.
+        window_cell(mature[-1]) if mature else Text("-", style="dim"),
         *cells,
     ]
 
@@ -105,7 +127,8 @@ def drift_line(drift: Mapping[str, Any]) -> str:
     """Return a drift event as one line: what changed, from what to what, and when."""
     return (
         f"drift      {drift['model']} {drift['model_version']}: {drift['signal']} {drift['before']:.3f} → "
-        f"{drift['after']:.3f}, changed about {drift['change_start']:%H:%M} ({drift['detector']})"
+        f"{drift['after']:.3f}, began about {drift['change_start']:%H:%M}, "
+        f"found {drift['detected_at']:%H:%M} by {drift['detector']}"
     )
 
 

@@ -5,13 +5,13 @@ import tempfile
 import threading
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aftcast.failure import Failure
 from aftcast.output import remark
-from sinks.clickhouse.client import Client, connect
-from sinks.clickhouse.errors import ClickHouseError
-from sinks.clickhouse.migrate import migrate
+
+if TYPE_CHECKING:  # at run time the driver is loaded while the worker joins its group
+    from sinks.clickhouse.client import Client
 
 DATABASE = "aftcast"
 _START_WITHIN_S = 20
@@ -33,11 +33,17 @@ class DemoStore:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self) -> Client:
+    def client(self) -> "Client":
         """Return a handle of its own for one thread."""
+        from sinks.clickhouse.client import connect
+
         return connect(self.url, database=DATABASE)
 
     def __enter__(self) -> Self:
+        from sinks.clickhouse.client import connect
+        from sinks.clickhouse.errors import ClickHouseError
+        from sinks.clickhouse.migrate import migrate
+
         try:
             client = connect(self.url)
             migrate(client, DATABASE)

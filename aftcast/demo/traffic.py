@@ -30,6 +30,7 @@ class Traffic(threading.Thread):
         self._options = options
         self._topics = {INFERENCE: topics[0], LABELS: topics[1]}
         self._now_ms = now_ms
+        self._reached_ms = 0
         self._stop_event = threading.Event()
         self._counted = (time.monotonic(), 0)
 
@@ -39,9 +40,16 @@ class Traffic(threading.Thread):
             blocks = self._simulation.blocks(self._until_ms)
             for events in paced(blocks, self._now_ms, self._stop_event.is_set):
                 self.sent += sender.send(events)
+                self._reached_ms = events[-1].time_ms
+            self._reached_ms = self._until_ms
             sender.close()
         except BaseException as error:
             self.failure = error
+
+    @property
+    def reached_ms(self) -> int | None:
+        """The time of the newest event sent; None before the first."""
+        return self._reached_ms or None
 
     def rate_per_s(self) -> float:
         """Return events per second since this was asked the last time."""

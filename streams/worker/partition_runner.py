@@ -118,6 +118,7 @@ class PartitionRunner:
         self._held_by = ""
         self._wake = asyncio.Event()
         self._stopping = False
+        self._floors_raised = 0
 
     def put(self, message: BatchMessage) -> None:
         """Take in a fetched batch; called by the agents."""
@@ -135,6 +136,9 @@ class PartitionRunner:
         for side, offset in offsets.items():
             self._reader.start_at(side, offset)
         return {self._tps[side]: offset for side, offset in offsets.items()}
+
+    def limit_waiting(self, max_bytes: int) -> None:
+        self._stage.limit_waiting(max_bytes)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -161,6 +165,7 @@ class PartitionRunner:
     async def send(self) -> None:
         """Send what changed, then acknowledge what it covers; nothing before the start is read again."""
         inference_ms, labels_ms, caught_up = self._advance()
+        self._tell_of_full_memory()
         if not self._settle():
             return
         seeks, applied, self._applied = self._seeks, self._applied, []
@@ -194,6 +199,18 @@ class PartitionRunner:
             pane_bytes=stage.pane_bytes,
             held_by=self._held_by,
         )
+
+    def _tell_of_full_memory(self) -> None:
+        raised = self._stage.counters.floors_raised_by_cap
+        if raised > self._floors_raised:
+            self._floors_raised = raised
+            log.warning(
+                "hot floor raised: waiting predictions reached their share of [join] max_waiting_memory; "
+                "labels of older ones are left to the cold join",
+                partition=self.partition,
+                floor_ms=self._stage.floor_ms,
+                waiting_bytes=self._stage.waiting_bytes,
+            )
 
     # -- inside --------------------------------------------------------------------------------------------
 

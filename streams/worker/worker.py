@@ -189,6 +189,8 @@ class Worker:
         for runner in kept.values():
             offsets.update(runner.resume())
         offsets.update(await self._begin(inputs - kept.keys()))
+        for runner in self._runners.values():
+            runner.limit_waiting(self.settings.join.max_waiting_bytes // len(self._runners))
         offsets.update(await self._begin_monitors(updates, stayed=stayed))
         log.info("assigned", partitions=sorted(inputs), kept=sorted(kept), generation=generation)
         self._assigned.set()

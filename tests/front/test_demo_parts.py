@@ -4,6 +4,7 @@ import io
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from rich.console import Console
 
+from aftcast.demo.clock import EASY_LAG_S, LONGEST_LAG_S, PatientClock
 from aftcast.demo.figures import FigureReader, Figures, ModelView, Window
 from aftcast.demo.mock_kafka import MockKafka
 from aftcast.demo.plain import PlainLines
@@ -27,6 +29,7 @@ MOMENT = Moment(
     elapsed_s=50.0,
     event_time_ms=int(NOON.timestamp() * 1000),
     speed=300,
+    pace=1.0,
     sent=1234,
     sent_per_s=2000.0,
     waiting=42,
@@ -97,6 +100,37 @@ def test_the_story_ends_about_now_with_the_rise_before_the_recovery() -> None:
     assert story.at(story.rise_ms - 1) == ""
     assert "25 %" in story.at(story.rise_ms)
     assert "back at 10 %" in story.at(story.recovery_ms)
+
+
+def test_simulated_time_stands_still_until_it_is_started_and_while_readers_are_far_behind() -> None:
+    clock = PatientClock(10_000_000, 1000)
+    time.sleep(0.01)
+    assert clock.now_ms() == 10_000_000
+    clock.start()
+    time.sleep(0.01)
+    assert clock.now_ms() >= 10_010_000
+    clock.follow(clock.now_ms() - int(LONGEST_LAG_S * 1_000_000) - 1)
+    stood_ms = clock.now_ms()
+    time.sleep(0.01)
+    assert clock.now_ms() == stood_ms
+    assert clock.pace == 0.0
+    clock.follow(stood_ms - int((EASY_LAG_S + LONGEST_LAG_S) / 2 * 1_000_000))
+    assert clock.pace == pytest.approx(0.5)
+    clock.follow(clock.now_ms())
+    assert clock.pace == 1.0
+    assert clock.speed == 1000
+
+
+def test_a_slowed_simulation_is_told_once_and_once_more_when_it_is_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = PlainLines()
+    for pace in (1.0, 0.3, 0.1, 0.3, 1.0, 1.0):
+        lines.show(replace(MOMENT, pace=pace), Figures())
+    printed = capsys.readouterr().out
+    assert printed.count("slowed down") == 1
+    assert printed.count("full speed again") == 1
+    assert "slowed down" in rendered(replace(MOMENT, pace=0.3), FIGURES)
 
 
 def test_a_stall_of_the_process_does_not_count_as_silence_however_fast_time_runs() -> None:

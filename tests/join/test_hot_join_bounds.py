@@ -54,6 +54,17 @@ def test_waiting_memory_stays_under_its_cap_by_raising_the_floor_which_is_counte
     assert sum(sent["predictions"].to_pylist()) == 20_000 - counters.join.cold_predictions
 
 
+def test_a_smaller_share_of_memory_holds_from_the_next_batch_on():
+    hot = stage()
+    events = [prediction(i, START_MS + i * 10) for i in range(2_000)]
+    hot.apply_inference(decoded("inference", events))
+    assert hot.counters.floors_raised_by_cap == 0
+    hot.limit_waiting(60_000)
+    hot.apply_inference(decoded("inference", [prediction("more", START_MS + 20_000)], 2_000))
+    assert hot.counters.floors_raised_by_cap == 1
+    assert 0 < hot.predictions_in_memory < 2_000
+
+
 def test_a_prediction_at_the_floor_is_hot_and_one_millisecond_below_is_cold():
     hot = stage(hot_horizon_ms=10_000)
     hot.advance(START_MS + 10_000, START_MS + 12_000)

@@ -1,0 +1,26 @@
+"""The page on metrics and the code list the same names with the same words."""
+
+import re
+from pathlib import Path
+
+from aftcast.raw_metrics import COUNTERS, ROWS, WAITING
+from streams.worker.metrics import FINDINGS, METRIC_NAMES, SERIES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+ROWS_OF_PAGE = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
+
+
+def test_the_page_lists_exactly_the_metrics_that_there_are():
+    assert [name for name, _, _ in ROWS_OF_PAGE] == [*METRIC_NAMES, *COUNTERS, WAITING, ROWS]
+
+
+def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
+    told = {name: (kind, meaning) for name, kind, meaning in ROWS_OF_PAGE}
+    for series in SERIES:
+        assert told[series.name] == (series.kind, series.explanation)
+    for name, explanation in FINDINGS:
+        assert told[name] == ("counter", explanation)
+    for name, (_, explanation) in COUNTERS.items():
+        assert told[name] == ("counter", explanation)
+    assert told[WAITING][0] == "gauge"
+    assert told[ROWS][0] == "counter"
