@@ -13,7 +13,9 @@ from rich.text import Text
 from aftcast.demo.figures import WINDOW_S, WINDOWS_SHOWN, Figures, ModelView, Window
 
 STATUS_STYLES = {"firing": "bold red", "resolved": "green", "corrected": "yellow", "retracted": "yellow"}
-EVENTS_SHOWN = 6
+EVENTS_SHOWN = 12
+TIME_WIDTH = 7
+OTHER_LINES = 16  # of the screen without drift and alerts, where nothing is cut off at the bottom
 NOTICED_PACE = 0.8
 SLOWED = "this machine is busy: simulated time is slowed down until the worker has caught up"
 FIXED_WIDTH, WINDOW_WIDTH = 54, 9  # of the columns before the windows, and of one window: " ~100.0% "
@@ -49,7 +51,12 @@ def starting_screen(elapsed_s: float, doing: str) -> RenderableType:
 def screen(moment: Moment, figures: Figures, width: int, height: int = 50) -> RenderableType:
     """Return everything that is shown at one moment, as many windows as fit into ``width`` characters."""
     shown = max(2, min(WINDOWS_SHOWN, (width - FIXED_WIDTH) // WINDOW_WIDTH))
-    return Group(_header(moment), _models(figures, shown), _events(figures), _footer(moment, figures))
+    return Group(
+        _header(moment),
+        _models(figures, shown),
+        _events(figures, width - 4, height - OTHER_LINES),
+        _footer(moment, figures),
+    )
 
 
 def _header(moment: Moment) -> Text:
@@ -108,16 +115,21 @@ def window_cell(window: Window) -> Text:
     return Text(text, style="bold") if window.is_mature else Text("~" + text, style="dim")
 
 
-def _events(figures: Figures) -> RenderableType:
+def _events(figures: Figures, width: int, height: int) -> RenderableType:
     lines = [(drift["detected_at"], drift_line(drift), "magenta") for drift in figures.drifts]
     lines += [
         (alert["timestamp"], alert_line(alert), STATUS_STYLES.get(alert["status"], ""))
         for alert in figures.alerts
     ]
     lines.sort(key=lambda line: line[0])
+    shown, used = 0, 0
+    for _, line, _ in reversed(lines[-EVENTS_SHOWN:]):
+        used += -(-(len(line) + TIME_WIDTH) // width)
+        if used > height and shown:
+            break
+        shown += 1
     text = Text("\n").join(
-        Text.assemble((f"{when:%H:%M}  ", "dim"), (line, style))
-        for when, line, style in lines[-EVENTS_SHOWN:]
+        Text.assemble((f"{when:%H:%M}  ", "dim"), (line, style)) for when, line, style in lines[-shown:]
     )
     empty = Text("nothing yet: all models do what they did before", style="dim")
     return Panel(text if lines else empty, title="drift and alerts", title_align="left", border_style="blue")

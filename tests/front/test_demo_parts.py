@@ -68,9 +68,9 @@ FIGURES = Figures(
 )
 
 
-def rendered(moment: Moment, figures: Figures, width: int = 150) -> str:
+def rendered(moment: Moment, figures: Figures, width: int = 150, height: int = 50) -> str:
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(screen(moment, figures, width))
+    console.print(screen(moment, figures, width, height))
     return console.export_text()
 
 
@@ -161,6 +161,14 @@ def test_no_figure_is_cut_short_in_a_narrow_terminal(width: int) -> None:
     assert "…" not in text
     assert "~100.0%" in text
     assert "1,234,567" in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 50)])
+def test_the_screen_fits_its_terminal_and_shows_what_happened_last(width: int, height: int) -> None:
+    alerts = tuple(alert("firing", minute, f"f{minute}") | {"summary": "word " * 20} for minute in range(40))
+    text = rendered(MOMENT, replace(FIGURES, alerts=alerts), width, height)
+    assert len(text.splitlines()) < height
+    assert "12:39" in text
 
 
 def test_before_the_first_figures_the_screen_says_that_it_waits() -> None:
