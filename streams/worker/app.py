@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
+from faust.tables.manager import TableManager
 from faust.types import TP
 
 from streams.worker.batches import BatchMessage
@@ -15,6 +16,15 @@ CHUNKS_PER_POLL = 8  # of one partition or several, up to 10,000 records each
 BUFFERED_BATCHES = 16  # Faust counts events, which are batches here; 1 or 2 misbehave
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+
+
+class NoTables(TableManager):
+    """Starts at once: Faust waits a second for tables to be declared, and a worker declares none."""
+
+    async def on_start(self) -> None:
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
 
 
 class BatchApp(faust.App):
@@ -37,6 +47,7 @@ def build_app(
         broker="kafka-batch://" + settings.bootstrap.replace(",", ";"),
         broker_credentials=credentials(settings.kafka),
         autodiscover=False,
+        TableManager=NoTables,
         web_enabled=False,
         web_tables_enabled=False,
         web_router_enabled=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-OPTIONS = ("--json", "--duration", "12s", "--speed", "300", "--port", "0", "--rate", "300", "--seed", "5")
+OPTIONS = ("--json", "--duration", "24s", "--speed", "300", "--port", "0", "--rate", "300", "--seed", "5")
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_the_demo_counts_every_prediction_once_and_ends_with_one_json_object(tmp
     assert set(models) == {("fraud", "3.1"), ("fraud", "3.2"), ("price", "12")}
     assert result["first_figure_s"] is not None
     counted = sum(model["predictions"] for model in models.values())
-    assert 0 < counted <= result["events_sent"] < 12 * 300 * 1.2
+    assert 0 < counted <= result["events_sent"] < 24 * 300 * 1.2
     for model in models.values():
         assert 0 < model["labelled"] <= model["predictions"]
         latest = model["latest"]

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
+from faust.tables.manager import TableManager
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -406,6 +407,9 @@ def test_fetched_records_become_what_the_decoder_takes() -> None:
 
 
 OVERRIDDEN = {
+    (TableManager, "on_start"): "(self) -> None",
+    (TableManager, "_update_channels"): "(self) -> None",
+    (faust.App, "_create_directories"): "(self) -> None",
     (FaustConsumer, "on_partitions_revoked"): "(self, revoked: Set[faust.types.tuples.TP]) -> None",
     (FaustConsumer, "on_partitions_assigned"): (
         "(self, assigned: Set[faust.types.tuples.TP], generation_id: int = 0) -> None"
