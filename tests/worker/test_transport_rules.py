@@ -9,9 +9,9 @@ import faust
 import numpy as np
 import pytest
 from aiokafka.errors import OffsetOutOfRangeError
+from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
-from faust.tables.manager import TableManager
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
