@@ -34,8 +34,8 @@ endef
 $(VENV)/.demo: pyproject.toml
 	@echo "installing aftcast[demo] into $(VENV) (once)"
 	$(call install,.[demo])
-	@echo "compiling the core for this machine (once)"
-	@$(BIN)/python -m aftcast.warm_up
+	@echo "compiling for this machine (once, some 20 s)"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m aftcast.warm_up
 	@touch $@
 
 $(VENV)/.test: pyproject.toml

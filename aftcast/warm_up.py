@@ -1,6 +1,7 @@
 """Compiles the core's kernels once for this machine, by sending a few events through it; numba keeps them."""
 
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,22 @@ import numpy as np
 from aftcast.simulation import INFERENCE, LABELS, Event, Simulation
 from schemas.records import RawBatch
 from schemas.settings import JoinSettings, MonitorSettings
+from streams.drift.detectors import load
 
 START_MS = 1_767_225_600_000
 SPAN_MS = 1_800_000
 EVENTS_PER_S = 2
+DEMO_MODULES = (
+    "aftcast.demo.run",
+    "aftcast.demo.screen",
+    "aftcast.working",
+    "chdb",
+    "sinks.clickhouse.client",
+    "sinks.clickhouse.http_server",
+    "sinks.clickhouse.migrate",
+    "sinks.raw_writer",
+    "streams.worker.worker",
+)
 
 
 def is_warm() -> bool:
@@ -57,5 +70,13 @@ def _batch(events: Iterable[Event], kind: str) -> RawBatch:
     )
 
 
+def import_everything() -> None:
+    """Import what the demo imports, so that Python, too, keeps what it compiles."""
+    for name in DEMO_MODULES:
+        import_module(name)
+    load()
+
+
 if __name__ == "__main__":
     warm_up()
+    import_everything()
