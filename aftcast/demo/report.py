@@ -68,7 +68,7 @@ def opening_lines(address: str) -> list[str]:
     """Return what to try from another terminal while the demo runs."""
     url = "" if address.endswith(":8123") else f"--url {address} "
     return [
-        "to try from another terminal while it runs:",
+        f"ClickHouse answers at {address} while it runs; to try from another terminal:",
         *(f'  aftcast sql {url}"{statement}"' for statement in STATEMENTS),
     ]
 
