@@ -16,9 +16,8 @@ DELAY_FLOOR_MS = 1.0
 CALIBRATION_BINS = 10  # [0, 0.1) and so on, the last one closed
 # Integers, so that taking back leaves no trace: within 1.2e-10 of the mean, room for 2e9 pairs of one bin.
 PROBABILITY_UNITS = 2.0**32
-# Bins of scores: 8 to a unit of the logit up to 10, 1 from there to 36, and 160 to a unit of probability. The
-# steps of the logit serve scores near 0 and 1, such as those of clicks.
-SCORE_BINS_COUNT = 373
+# 373 bins of scores: 8 to a unit of the logit up to 10, 1 from there to 36, and 160 to a unit of
+# probability. The steps of the logit serve scores near 0 and 1, such as those of clicks.
 SUB_BINS = 16  # positions inside a bin
 PAIR_SEPARATOR = "\x1f"  # between label and prediction in a key of ``confusion``
 

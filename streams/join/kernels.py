@@ -433,7 +433,7 @@ def drop_below(  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def rebuild(table, rows, head, count):  # type: ignore[no-untyped-def]
-    """Fill a table anew with the rows of a ring, of an id the newest where ``rows`` are labels."""
+    """Fill a table anew with the rows of a ring, each of them found by its id."""
     mask = np.uint64(len(table) - 1)
     table[:] = -1
     for k in range(count):
@@ -447,6 +447,7 @@ def rebuild(table, rows, head, count):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def rebuild_labels(table, rows, head, count):  # type: ignore[no-untyped-def]
+    """Fill a table anew with the labels of a ring: of an id the newest, which leads to the older ones."""
     mask = np.uint64(len(table) - 1)
     table[:] = -1
     for k in range(count):

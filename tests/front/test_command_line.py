@@ -1,29 +1,18 @@
 """The command line: every command explains itself, errors are one line, and colours stay where they are."""
 
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from aftcast.cli import COMMANDS, spread_files
 from aftcast.findings import Finding, show
 from aftcast.output import console
 
 CONTRACT = "demo | worker | setup | check | simulate | replay | alerts | dead-letters | version | sql"
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "aftcast.cli", *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_commands_are_those_of_the_contract() -> None:

@@ -1,14 +1,15 @@
 """`aftcast setup`, `check`, `alerts`, `dead-letters` and `sql`, on a real Kafka and ClickHouse's engine."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
+from command_line import run as run_in
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ResourceType
 from confluent_kafka.admin._config import ConfigResource
@@ -67,18 +68,7 @@ def alter(bootstrap: str, topic: str, setting: str, value: str) -> None:
 def run(tmp_path: Path) -> Run:
     """Return a function that runs the command line as a person does, without a terminal."""
 
-    def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "aftcast.cli", *arguments],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=tmp_path,
-            check=False,
-        )
-
-    return run_command
+    return partial(run_in, cwd=tmp_path)
 
 
 @pytest.mark.kafka
