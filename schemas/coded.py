@@ -78,7 +78,8 @@ class CodedLabels:
 
 
 # Labelled predictions that enter (sign 1) or leave (-1) their panes. A corrected label is two rows: the old
-# pair leaves, the new one enters. ``delay_ms`` is the earliest label's timestamp less the prediction's.
+# pair leaves, the new one enters. ``delay_ms`` is the earliest label's timestamp less the prediction's,
+# ``age_ms`` the earliest label's record time less it; ``event`` is the row of the batch that made the change.
 PAIR_CHANGE = np.dtype(
     [
         ("time_ms", np.int64),
@@ -88,6 +89,9 @@ PAIR_CHANGE = np.dtype(
         ("probability", np.float64),
         ("value", np.float64),
         ("delay_ms", np.int64),
+        ("age_ms", np.int64),
+        ("corrected", np.int32),  # 1 where more than one label is known and not all are equal
+        ("event", np.int32),
         ("profile", np.int32),
         ("sign", np.int32),
         ("label_kind", np.int64),

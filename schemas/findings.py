@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Task = Literal["binary", "multiclass", "regression"]
+Maturity = Literal["ready", "learning", "labels_late", "horizon_too_short"]
 Status = Literal["firing", "resolved", "corrected", "retracted"]
 Severity = Literal["page", "ticket", "info"]
 Scalar = None | bool | int | float | str
@@ -39,12 +40,53 @@ class StreamTotals:
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What stage 2 knows about one model version: its task, and up to when its panes are mature."""
+    """What stage 2 knows about one model version: its task, and up to when its panes are mature.
+
+    ``skipped`` are intervals below ``mature_until_ms`` whose labels never came: they count as not mature.
+    ``horizon_ms`` is the maturity horizon in force, None while it is being learnt; ``expected_coverage`` the
+    share of answered predictions that ends up labelled; ``provable_change`` the smallest change of the error
+    rate that a day's traffic can prove.
+    """
 
     model: str
     model_version: str
     task: Task
     mature_until_ms: int
+    as_of_ms: int
+    maturity: Maturity = "ready"
+    horizon_ms: int | None = None
+    expected_coverage: float | None = None
+    provable_change: float | None = None
+    skipped: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DelayCurve:
+    """How labels of one outcome arrive, learnt from mature panes.
+
+    ``arrived[i]`` is the share of such predictions whose label is there at the upper edge of age bin ``i``
+    (``schemas.panes.age_edge_ms``); the last one is less than 1 by what is never labelled. ``reliable`` is
+    false while a change of the curve is being noticed.
+    """
+
+    model: str
+    model_version: str
+    predicted: str  # class; '' of a regression
+    hit: bool  # whether the answer was right; true of a regression
+    n: int  # labels it was learnt from
+    arrived: tuple[float, ...]
+    reliable: bool
+    as_of_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How often answers are right by ``schemas.panes.confidence_bin``, learnt from mature panes."""
+
+    model: str
+    model_version: str
+    n: int  # labelled pairs it was learnt from
+    right: tuple[float, ...]  # shape (CONFIDENCE_BINS,), in [0, 1]
     as_of_ms: int
 
 
@@ -63,6 +105,10 @@ class DriftEvent:
     change_end_ms: int
     before: float
     after: float
+    change_low: float | None = None  # 95 % interval of after - before
+    change_high: float | None = None
+    segments: dict[str, float] = field(default_factory=dict)  # share of the change, largest first
+    examples: tuple[str, ...] = ()  # prediction ids of the time after the change
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from schemas.records import DeadLetter
 
 KIND_HEADER = "kind"
 PANES, PROGRESS, TOTALS, LIFECYCLE = b"panes", b"progress", b"totals", b"lifecycle"  # on pane-updates
+FEATURES = b"features"  # likewise: rows of FEATURE_COLUMNS
 DRIFT, STATE = b"drift", b"state"  # on aftcast-findings
+CURVE, CALIBRATION, REFERENCE = b"curve", b"calibration", b"reference"  # likewise
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 T = TypeVar("T")

@@ -20,6 +20,18 @@ PROBABILITY_UNITS = 2.0**32
 # probability. The steps of the logit serve scores near 0 and 1, such as those of clicks.
 SUB_BINS = 16  # positions inside a bin
 PAIR_SEPARATOR = "\x1f"  # between label and prediction in a key of ``confusion``
+# What a pair weighs beyond 1 (1 / sampling_probability - 1), as an integer, so that taking back leaves no
+# trace: 1.2e-10 of the whole at most, room for 2e9 of weight.
+WEIGHT_UNITS = 2.0**32
+LARGEST_WEIGHT = 1e6
+# Age of a label: record time of the first label of its prediction less the prediction's timestamp. Bin 0
+# holds up to a second, then four bins to a doubling: bin 94 ends after 90 days.
+AGE_FLOOR_MS = 1000.0
+AGE_GROWTH = 2.0**0.25
+# Confidence: the score of the positive class, or of several classes the highest, by its logit: two bins to a
+# unit up to 8, so that the rare class of a click model is not all in one bin.
+CONFIDENCE_BINS = 33
+MOST_EXAMPLES = 3  # of a row: prediction ids of wrong answers
 
 KEYS = [
     pa.field("model", pa.string(), nullable=False),
@@ -46,8 +58,19 @@ COUNTS = (
     "cost_n",
     "value_n",
     "score_n",  # labelled pairs of scores and a class
+    "bounds_n",  # labelled pairs of numbers whose prediction carried bounds ...
+    "bounds_hits",  # ... and held the label
+    "corrected",  # labelled predictions of which more than one label is known, not all of them equal
+    # What pairs weigh beyond 1, in units of 1 / WEIGHT_UNITS: 0 unless labels were sampled.
+    "class_extra",
+    "hits_extra",
+    "reg_extra",
+    "ape_extra",
+    "score_extra",
+    "bounds_extra",
+    "bounds_hits_extra",
 )
-SUMS = (
+SUMS = (  # of pairs: weighted
     "err_sum",  # prediction - label
     "abs_err_sum",
     "sq_err_sum",
@@ -63,18 +86,27 @@ MAPS = (
     "predicted",  # class -> answered predictions
     "confusion",  # label, PAIR_SEPARATOR, prediction -> labelled pairs
     "statuses",  # status -> failures
+    "confusion_extra",  # as ``confusion``: what the pairs weigh beyond 1, in units of 1 / WEIGHT_UNITS
 )
 HISTOGRAMS = (
     "latency",  # of all calls that carry one, floor LATENCY_FLOOR_MS
     "delay",  # label timestamp of the earliest label less event time, floor DELAY_FLOOR_MS
-    "calibration_n",  # scored pairs by the probability they gave, in CALIBRATION_BINS equal widths ...
-    "calibration_hits",  # ... how many of them came true
-    "calibration_p",  # ... and the sum of their probabilities, in units of 1 / PROBABILITY_UNITS
+    # Weights of scored pairs, in units of 1 / PROBABILITY_UNITS, in CALIBRATION_BINS equal widths:
+    "calibration_n",  # by the probability they gave ...
+    "calibration_hits",  # ... of which came true
+    "calibration_p",  # ... and times their probabilities
+    "confidence_all",  # answered predictions with scores, by confidence
+    "confidence_n",  # weights of those with a label, in units of 1 / PROBABILITY_UNITS ...
+    "confidence_hits",  # ... and of those that were right
 )
-# Class -> for each bin of ``score_place`` the count, then the summed position inside the bin in sixteenths.
-SCORE_BINS = (
+CLASS_BINS = (
+    # Class -> for each bin of ``score_place`` the weight, then the summed position inside the bin in
+    # sixteenths, weighted; both in units of 2**-20.
     "score_positives",  # of the class's score where the label is that class
     "score_negatives",  # where it is another
+    # Predicted class ("" where there is none) -> labelled pairs by age.
+    "age_hits",  # right answers, and all pairs without classes
+    "age_misses",  # wrong answers
 )
 PANE_COLUMNS = pa.schema(
     [
@@ -94,8 +126,10 @@ PANE_COLUMNS = pa.schema(
                 pa.map_(pa.string(), pa.field("value", pa.list_(pa.int64()), nullable=False)),
                 nullable=False,
             )
-            for name in SCORE_BINS
+            for name in CLASS_BINS
         ),
+        # Ids of wrong answers (of a regression of any), those with the smallest hashes.
+        pa.field("examples", pa.list_(pa.string()), nullable=False),
     ]
 )
 
@@ -114,11 +148,12 @@ class PaneSums:
     histograms: dict[str, IntArray] = field(
         default_factory=lambda: {name: np.zeros(0, np.int64) for name in HISTOGRAMS}
     )
-    score_bins: dict[str, dict[str, IntArray]] = field(
-        default_factory=lambda: {name: {} for name in SCORE_BINS}
+    class_bins: dict[str, dict[str, IntArray]] = field(
+        default_factory=lambda: {name: {} for name in CLASS_BINS}
     )
-    # (reg_n, label_sum, label_m2) of each merged row, for the parallel formula
-    moments: list[tuple[int, float, float]] = field(default_factory=list)
+    # (weight, label_sum, label_m2) of each merged row, for the parallel formula
+    moments: list[tuple[float, float, float]] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
 
     def add(self, other: "PaneSums") -> None:
         for name in COUNTS:
@@ -131,11 +166,12 @@ class PaneSums:
                 mine[key] = mine.get(key, 0) + count
         for name in HISTOGRAMS:
             self.histograms[name] = add_bins([self.histograms[name], other.histograms[name]])
-        for name in SCORE_BINS:
-            by_class = self.score_bins[name]
-            for key, bins in other.score_bins[name].items():
+        for name in CLASS_BINS:
+            by_class = self.class_bins[name]
+            for key, bins in other.class_bins[name].items():
                 by_class[key] = add_bins([by_class[key], bins]) if key in by_class else bins
         self.moments += other.moments
+        self.examples += other.examples
 
     def total(self, name: str) -> float:
         """Return the exactly rounded sum ``name`` of ``SUMS``, ``label_m2`` by the parallel formula."""
@@ -147,6 +183,14 @@ class PaneSums:
             return 0.0
         mean = fsum(row[1] for row in rows) / n
         return fsum(m2 + count * (label_sum / count - mean) ** 2 for count, label_sum, m2 in rows)
+
+    def weight(self, name: str) -> float:
+        """Return what pairs weigh: ``class``, ``hits``, ``reg``, ``ape``, ``score``, ``bounds``.
+
+        Without sampled labels it is the count itself.
+        """
+        count = self.counts[name if name.endswith("hits") else f"{name}_n"]
+        return count + self.counts[f"{name}_extra"] / WEIGHT_UNITS
 
 
 def add_bins(parts: list[IntArray]) -> IntArray:
@@ -161,10 +205,10 @@ def read_panes(rows: pa.RecordBatch) -> list[PaneSums]:
     """Return one ``PaneSums`` per row of a batch with the schema ``PANE_COLUMNS``, in its order."""
     columns = {name: rows.column(name).to_pylist() for name in (*COUNTS, *SUMS, *MAPS)}
     histograms = {name: rows.column(name) for name in HISTOGRAMS}
-    score_bins = {name: rows.column(name) for name in SCORE_BINS}
+    class_bins = {name: rows.column(name) for name in CLASS_BINS}
     panes = []
     for i in range(rows.num_rows):
-        reg_n = columns["reg_n"][i]
+        weight = columns["reg_n"][i] + columns["reg_extra"][i] / WEIGHT_UNITS
         panes.append(
             PaneSums(
                 counts={name: columns[name][i] for name in COUNTS},
@@ -173,8 +217,9 @@ def read_panes(rows: pa.RecordBatch) -> list[PaneSums]:
                 histograms={
                     name: np.asarray(column[i].values, dtype=np.int64) for name, column in histograms.items()
                 },
-                score_bins={name: _bins_by_class(column, i) for name, column in score_bins.items()},
-                moments=[(reg_n, columns["label_sum"][i], columns["label_m2"][i])] if reg_n else [],
+                class_bins={name: _bins_by_class(column, i) for name, column in class_bins.items()},
+                moments=[(weight, columns["label_sum"][i], columns["label_m2"][i])] if weight else [],
+                examples=rows.column("examples")[i].as_py(),
             )
         )
     return panes
@@ -185,6 +230,37 @@ def _bins_by_class(column: pa.MapArray, row: int) -> dict[str, IntArray]:
     return {
         column.keys[i].as_py(): np.asarray(column.items[i].values, dtype=np.int64) for i in range(begin, end)
     }
+
+
+def age_bin(age_ms: float) -> int:
+    """Return the bin of an age: 0 up to a second, four to a doubling beyond it.
+
+    Examples
+    --------
+    >>> [age_bin(s * 1000.0) for s in (-5, 1, 2, 3600)]
+    [0, 0, 4, 48]
+    """
+    if age_ms <= AGE_FLOOR_MS:
+        return 0
+    return int(np.ceil(4 * np.log2(age_ms / AGE_FLOOR_MS) - 1e-9))
+
+
+def age_edge_ms(index: int) -> float:
+    """Return the largest age that a bin holds."""
+    return float(AGE_FLOOR_MS * AGE_GROWTH**index)
+
+
+def confidence_bin(p: float) -> int:
+    """Return the bin of a score: its logit in halves, from -8 to 8.
+
+    Examples
+    --------
+    >>> [confidence_bin(p) for p in (0.0, 0.001, 0.5, 0.9, 1.0)]
+    [0, 2, 16, 20, 32]
+    """
+    if p <= 0.0 or p >= 1.0:
+        return 0 if p <= 0.0 else CONFIDENCE_BINS - 1
+    return int(np.rint(2 * min(max(log(p / (1 - p)), -8.0), 8.0))) + CONFIDENCE_BINS // 2
 
 
 def duration_bin(value_ms: float, floor_ms: float) -> int:

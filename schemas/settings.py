@@ -24,6 +24,9 @@ class ModelSettings:
     task: Task | Literal["classification"] | None = None
     positive: str | None = None
     maturity_horizon_ms: int | None = None
+    implicit_label: str | None = None  # of predictions that have no label ...
+    implicit_after_ms: int = DAY_MS  # ... this long after they were made
+    reference: str | None = None  # file that `aftcast profile` wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,7 @@ class MonitorSettings:
     )
     silence_after_ms: int = 15 * 60_000
     dead_letter_share: float = 0.05
+    learn_horizon: bool = False  # then maturity_horizon_ms holds nowhere, but those of models do
+    false_alarms_per_month: float = 1.0  # per model, shared out over every signal
+    smallest_change: float = 0.05  # of an error rate or a mean rank, that is worth an alert
+    segments: tuple[str, ...] = ()  # "name=value", watched like all traffic

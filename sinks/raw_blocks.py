@@ -3,19 +3,31 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 import orjson
 import pyarrow as pa
 
-from schemas.findings import DriftEvent, LifecycleEvent, ModelState
-from schemas.messages import DRIFT, PANES, STATE, alert_of, decode, decode_panes, header_of
+from schemas.findings import Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState
+from schemas.messages import (
+    CALIBRATION,
+    CURVE,
+    DRIFT,
+    PANES,
+    STATE,
+    alert_of,
+    decode,
+    decode_panes,
+    header_of,
+)
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, Headers, RawBatch
 from sinks.clickhouse.rows import (
     alert_rows,
+    calibration_rows,
+    curve_rows,
     dead_letter_rows,
     drift_rows,
     lifecycle_rows,
@@ -150,15 +162,26 @@ def _panes(records: Sequence[Message], block: Block) -> Tables:
     return {"rollups": pa.Table.from_batches(batches, PANE_COLUMNS)}
 
 
+_FINDINGS: dict[bytes, tuple[type, str, Callable[[list[Any]], pa.Table]]] = {
+    DRIFT: (DriftEvent, "drift_events", drift_rows),
+    STATE: (ModelState, "model_states", state_rows),
+    CURVE: (DelayCurve, "delay_curves", curve_rows),
+    CALIBRATION: (Calibration, "calibrations", calibration_rows),
+}
+
+
 def _findings(records: Sequence[Message], block: Block) -> Tables:
-    drifts, states = [], []
+    found: dict[bytes, list[Any]] = {kind: [] for kind in _FINDINGS}
     for record in records:
         kind = header_of(record.headers())
-        if kind == DRIFT and (drift := _read(record, lambda value: decode(value, DriftEvent), block)):
-            drifts.append(drift)
-        elif kind == STATE and (state := _read(record, lambda value: decode(value, ModelState), block)):
-            states.append(state)
-    return {"drift_events": drift_rows(drifts), "model_states": state_rows(states)}
+        if kind is not None and kind in found:
+            finding = _read(record, _decoder_of(_FINDINGS[kind][0]), block)
+            found[kind] += [] if finding is None else [finding]
+    return {table: rows(found[kind]) for kind, (_, table, rows) in _FINDINGS.items()}
+
+
+def _decoder_of(finding: type[T]) -> Callable[[bytes], T]:
+    return lambda value: decode(value, finding)
 
 
 def _alerts(records: Sequence[Message], block: Block) -> Tables:

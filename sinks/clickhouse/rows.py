@@ -7,7 +7,15 @@ import orjson
 import pyarrow as pa
 
 from schemas.columns import SCALAR
-from schemas.findings import AlertEvent, DriftEvent, LifecycleEvent, ModelState, Scalar
+from schemas.findings import (
+    AlertEvent,
+    Calibration,
+    DelayCurve,
+    DriftEvent,
+    LifecycleEvent,
+    ModelState,
+    Scalar,
+)
 from schemas.messages import alert_document
 from schemas.records import DeadLetter, IntArray
 from sinks.clickhouse.scalars import canonical_texts, json_texts, kind_names, numbers
@@ -30,7 +38,15 @@ _TIMES = (
 _TYPES = {
     "partition": pa.int32(),
     "offset": pa.int64(),
-    **dict.fromkeys(("threshold", "before", "after"), pa.float64()),
+    "n": pa.int64(),
+    "hit": pa.bool_(),
+    "reliable": pa.bool_(),
+    "segments": pa.map_(pa.string(), pa.float64()),
+    "examples": pa.list_(pa.string()),
+    "skipped": pa.list_(pa.struct([("1", TIME), ("2", TIME)])),
+    **dict.fromkeys(("arrived", "right"), pa.list_(pa.float64())),
+    **dict.fromkeys(("threshold", "before", "after", "change_low", "change_high"), pa.float64()),
+    **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change"), pa.float64()),
     **dict.fromkeys(("labels", "evidence", "attributes"), TEXT_MAP),
     **dict.fromkeys(_TIMES, TIME),
 }
@@ -81,7 +97,19 @@ def drift_rows(events: Sequence[DriftEvent]) -> pa.Table:
 
 
 def state_rows(states: Sequence[ModelState]) -> pa.Table:
-    return _typed(_attributes(TABLES["model_states"], states))
+    columns = [name for name in TABLES["model_states"] if name not in ("horizon_s", "skipped")]
+    rows = _attributes(columns, states)
+    rows["horizon_s"] = [None if s.horizon_ms is None else s.horizon_ms / 1000 for s in states]
+    rows["skipped"] = [[{"1": start, "2": end} for start, end in s.skipped] for s in states]
+    return _typed(rows)
+
+
+def curve_rows(curves: Sequence[DelayCurve]) -> pa.Table:
+    return _typed(_attributes(TABLES["delay_curves"], curves))
+
+
+def calibration_rows(calibrations: Sequence[Calibration]) -> pa.Table:
+    return _typed(_attributes(TABLES["calibrations"], calibrations))
 
 
 def alert_rows(alerts: Sequence[AlertEvent]) -> pa.Table:

@@ -27,6 +27,10 @@ TABLES: dict[str, tuple[str, ...]] = {
         "change_end",
         "before",
         "after",
+        "change_low",
+        "change_high",
+        "segments",
+        "examples",
     ),
     "alerts": (
         "event_id",
@@ -64,6 +68,19 @@ TABLES: dict[str, tuple[str, ...]] = {
         "attributes",
         *COORDINATES,
     ),
-    "model_states": ("model", "model_version", "task", "mature_until", "as_of"),
+    "model_states": (
+        "model",
+        "model_version",
+        "task",
+        "mature_until",
+        "as_of",
+        "maturity",
+        "horizon_s",
+        "expected_coverage",
+        "provable_change",
+        "skipped",
+    ),
+    "delay_curves": ("model", "model_version", "predicted", "hit", "n", "arrived", "reliable", "as_of"),
+    "calibrations": ("model", "model_version", "n", "right", "as_of"),
 }
 VIEWS = ("model_quality", "class_quality", "feature_drift")

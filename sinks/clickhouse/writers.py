@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from schemas.findings import AlertEvent, DriftEvent, LifecycleEvent, ModelState
+from schemas.findings import AlertEvent, Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, IntArray
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.rows import (
     alert_rows,
+    calibration_rows,
+    curve_rows,
     dead_letter_rows,
     drift_rows,
     lifecycle_rows,
@@ -65,6 +67,14 @@ class Writer:
     def write_model_states(self, states: Sequence[ModelState]) -> None:
         """Write states; per model and version the newest ``as_of`` stands."""
         self.write("model_states", state_rows(states))
+
+    def write_delay_curves(self, curves: Sequence[DelayCurve]) -> None:
+        """Write curves; per model, version, predicted class and outcome the newest ``as_of`` stands."""
+        self.write("delay_curves", curve_rows(curves))
+
+    def write_calibrations(self, calibrations: Sequence[Calibration]) -> None:
+        """Write calibrations; per model and version the newest ``as_of`` stands."""
+        self.write("calibrations", calibration_rows(calibrations))
 
     def write_alerts(self, alerts: Sequence[AlertEvent]) -> None:
         """Write alert events, one row per ``event_id``."""

@@ -99,6 +99,9 @@ def _emit(changes, n, sign, p, label, earliest_ms):  # type: ignore[no-untyped-d
     c.probability = label.probability
     c.value = label.value
     c.delay_ms = max(0, earliest_ms - p.time_ms)
+    c.age_ms = 0
+    c.corrected = 0
+    c.event = -1
     return n + 1
 
 

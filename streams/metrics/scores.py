@@ -27,7 +27,7 @@ def score_figures(sums: PaneSums) -> dict[str, float | None]:
 
 def _auc(sums: PaneSums) -> float | None:
     """Return the mean over the classes with both outcomes, one against rest; None if there are none."""
-    positives, negatives = sums.score_bins["score_positives"], sums.score_bins["score_negatives"]
+    positives, negatives = sums.class_bins["score_positives"], sums.class_bins["score_negatives"]
     areas = [
         auc_of_bins(positives[name], negatives[name])
         for name in positives
@@ -45,7 +45,7 @@ def auc_of_bins(positives: IntArray, negatives: IntArray) -> float:
     Parameters
     ----------
     positives, negatives
-        As in ``schemas.panes.SCORE_BINS``: the count of each bin, then its summed position. Neither is empty.
+        As in ``schemas.panes.CLASS_BINS``: the count of each bin, then its summed position. Neither is empty.
 
     Examples
     --------

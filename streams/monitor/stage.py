@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from schemas.findings import AlertEvent, DriftEvent, ModelState, Progress, StreamTotals, Task
+from schemas.findings import (
+    AlertEvent,
+    Calibration,
+    DelayCurve,
+    DriftEvent,
+    ModelState,
+    Progress,
+    StreamTotals,
+    Task,
+)
 from schemas.panes import PaneSums
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
@@ -30,6 +39,8 @@ class Findings:
     drifts: tuple[DriftEvent, ...] = ()
     alerts: tuple[AlertEvent, ...] = ()
     states: tuple[ModelState, ...] = ()
+    curves: tuple[DelayCurve, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
 
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.panes import (
+    CLASS_BINS,
     COUNTS,
     HISTOGRAMS,
     MAPS,
     PANE_COLUMNS,
-    SCORE_BINS,
     SUMS,
     PaneSums,
     add_bins,
@@ -216,7 +216,7 @@ class PaneStore:
 
 
 def _without_histograms(rows: pa.RecordBatch) -> pa.RecordBatch:
-    for name in (*HISTOGRAMS, *SCORE_BINS):
+    for name in (*HISTOGRAMS, *CLASS_BINS):
         at = rows.schema.get_field_index(name)
         empty = pa.array([[]] * rows.num_rows, PANE_COLUMNS.field(name).type)
         rows = rows.set_column(at, rows.schema.field(at), empty)
@@ -238,9 +238,10 @@ def merge(parts: list[PaneSums]) -> PaneSums:
         total.maps[name] = _merged_counts([part.maps[name] for part in parts])
     for name in HISTOGRAMS:
         total.histograms[name] = add_bins([part.histograms[name] for part in parts])
-    for name in SCORE_BINS:
-        total.score_bins[name] = _merged_bins([part.score_bins[name] for part in parts])
+    for name in CLASS_BINS:
+        total.class_bins[name] = _merged_bins([part.class_bins[name] for part in parts])
     total.moments = list(chain.from_iterable(part.moments for part in parts))
+    total.examples = list(chain.from_iterable(part.examples for part in parts))
     return total
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
-from schemas.panes import COUNTS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SCORE_BINS, SUMS
+from schemas.panes import COUNTS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS
 from schemas.records import IntArray
 from streams.panes.exact_sums import BIAS, as_fraction, as_integer, round_sums
 from streams.panes.layout import (
@@ -81,6 +81,9 @@ class PaneRows:
         columns |= self._maps(rows, cells)
         columns |= self._histograms(rows)
         columns |= self._scores(rows, cells)
+        for field in PANE_COLUMNS:
+            if field.name not in columns:
+                columns[field.name] = pa.array([[]] * len(rows), field.type)
         return pa.RecordBatch.from_arrays([columns[name] for name in PANE_COLUMNS.names], schema=PANE_COLUMNS)
 
     def _sums(self, rows: IntArray, counts: IntArray) -> dict[str, pa.Array]:
@@ -106,8 +109,8 @@ class PaneRows:
         inside = np.arange(calibration.shape[1]) < lengths[:, None]
         for name, which in _CALIBRATION.items():
             columns[name] = _lists(lengths, calibration[:, :, which][inside], name)
-        for name in SCORE_BINS:
-            columns[name] = self._score_bins(rows, cells[(cells["key"] & 7) == _KIND_OF_SCORES[name]], name)
+        for name, kind in _KIND_OF_SCORES.items():
+            columns[name] = self._score_bins(rows, cells[(cells["key"] & 7) == kind], name)
         return columns
 
     def _score_bins(self, rows: IntArray, cells: np.ndarray, name: str) -> pa.Array:
@@ -152,8 +155,7 @@ class PaneRows:
 
     def _maps(self, rows: IntArray, cells: np.ndarray) -> dict[str, pa.Array]:
         columns = {}
-        for name in MAPS:
-            kind = _KIND_OF_MAP[name]
+        for name, kind in _KIND_OF_MAP.items():
             chosen = cells[(cells["key"] & 7) == kind]
             texts = self._texts(kind, chosen)
             place = chosen["key"] >> 3

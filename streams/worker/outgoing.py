@@ -70,6 +70,11 @@ def finding_messages(topic: str, findings: Findings) -> Iterator[Outgoing]:
         yield Outgoing(topic, messages.encode(drift), drift.model.encode(), _kind(messages.DRIFT))
     for state in findings.states:
         yield Outgoing(topic, messages.encode(state), state.model.encode(), _kind(messages.STATE))
+    for curve in findings.curves:
+        yield Outgoing(topic, messages.encode(curve), curve.model.encode(), _kind(messages.CURVE))
+    for calibration in findings.calibrations:
+        key = calibration.model.encode()
+        yield Outgoing(topic, messages.encode(calibration), key, _kind(messages.CALIBRATION))
 
 
 def alert_messages(topic: str, alerts: Sequence[AlertEvent]) -> Iterator[Outgoing]:

@@ -15,12 +15,12 @@ import pyruhvro
 
 import schemas
 from schemas.panes import (
+    CLASS_BINS,
     COUNTS,
     DELAY_FLOOR_MS,
     HISTOGRAMS,
     LATENCY_FLOOR_MS,
     MAPS,
-    SCORE_BINS,
     SUMS,
     duration_bin,
 )
@@ -171,7 +171,7 @@ class Oracle:
 
 def _empty():
     row = dict.fromkeys(COUNTS, 0) | {name: [] for name in SUMS}
-    row |= {name: {} for name in SCORE_BINS}
+    row |= {name: {} for name in CLASS_BINS}
     return row | {name: defaultdict(int) for name in (*MAPS, *HISTOGRAMS)}
 
 
@@ -278,7 +278,7 @@ def _finished(row):
     out = {name: row[name] for name in COUNTS}
     out |= {name: _exact_sum(row[name]) for name in SUMS}
     out |= {name: dict(row[name]) for name in MAPS}
-    out |= {name: {key: _without_zeros(bins) for key, bins in row[name].items()} for name in SCORE_BINS}
+    out |= {name: {key: _without_zeros(bins) for key, bins in row[name].items()} for name in CLASS_BINS}
     return out | {name: _without_zeros(row[name]) for name in HISTOGRAMS}
 
 
@@ -305,7 +305,7 @@ def rows_of(batches):
             out = {name: row[name] for name in (*COUNTS, *SUMS)}
             out |= {name: dict(row[name]) for name in MAPS}
             out |= {name: {int(i): row[name][i] for i in np.flatnonzero(row[name])} for name in HISTOGRAMS}
-            for name in SCORE_BINS:
+            for name in CLASS_BINS:
                 out[name] = {label: _without_zeros(dict(enumerate(bins))) for label, bins in row[name]}
             rows[key] = out
     return rows

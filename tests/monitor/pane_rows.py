@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.findings import Progress
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SCORE_BINS, SUMS
+from schemas.panes import CLASS_BINS, COUNTS, HISTOGRAMS, MAPS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -30,7 +30,7 @@ def row(
     labelled = n if labelled is None else labelled
     pairs = {f"ok{PAIR_SEPARATOR}ok": labelled - wrong, f"fraud{PAIR_SEPARATOR}ok": wrong}
     values: dict[str, Any] = dict.fromkeys(COUNTS, 0) | dict.fromkeys(SUMS, 0.0)
-    values |= {name: {} for name in (*MAPS, *SCORE_BINS)} | {name: [] for name in HISTOGRAMS}
+    values |= {name: {} for name in (*MAPS, *CLASS_BINS)} | {name: [] for name in (*HISTOGRAMS, "examples")}
     values |= {"model": model, "model_version": version, "segment": segment, "pane_start": start_ms}
     values |= {"partition": partition, "revision": revision, "predictions": n, "strings": n}
     values |= {"labelled": labelled, "class_n": labelled, "hits": labelled - wrong}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.panes import COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SCORE_BINS, SUMS
+from schemas.panes import CLASS_BINS, COUNTS, HISTOGRAMS, MAPS, PANE_COLUMNS, SUMS
 
 
 @dataclass
@@ -61,6 +61,7 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
     rows = []
     for (model, version, segment, pane, partition), members in groups.items():
         row: dict[str, Any] = dict.fromkeys(COUNTS, 0) | dict.fromkeys(SUMS, 0.0)
+        row |= {name: [] for name in (*CLASS_BINS, "examples")}
         maps = {name: Counter[str]() for name in MAPS}
         bins = {name: Counter[int]() for name in HISTOGRAMS}
         scored: list[tuple[dict[str, float], str]] = []
@@ -119,7 +120,7 @@ def pane_rows(events: Iterable[Joined], revision: int = 1) -> pa.RecordBatch:
 def score_columns(pairs: list[tuple[dict[str, float], str]]) -> dict[str, Any]:
     """What labelled pairs of scores add up to; of one or two scores only the positive class's counts."""
     told = np.zeros((10, 3))
-    bins = {name: defaultdict(lambda: [0] * 746) for name in SCORE_BINS}
+    bins = {name: defaultdict(lambda: [0] * 746) for name in ("score_positives", "score_negatives")}
     losses, squares = [], []
     for scores, label in pairs:
         kept = scores if len(scores) > 2 else {max(scores): scores[max(scores)]}

@@ -16,6 +16,7 @@ from schemas.figures import (
     WINDOW_KEYS,
 )
 from schemas.findings import AlertEvent, DriftEvent, ModelState
+from schemas.panes import CLASS_BINS, MAPS
 from schemas.records import DeadLetter
 from sinks.clickhouse import migrate as migrate_module
 from sinks.clickhouse.client import Client, connect
@@ -258,7 +259,7 @@ def test_every_column_of_a_rollup_comes_back_as_it_was_written(database: Any) ->
     expected = sorted(rows.to_pylist(), key=lambda row: row["segment"])
     for row in expected:
         row["pane_start"] = row["pane_start"].replace(tzinfo=None)
-        for name in ("predicted", "confusion", "statuses", "score_positives", "score_negatives"):
+        for name in (*MAPS, *CLASS_BINS):
             row[name] = dict(row[name])
     assert stored == expected
 

@@ -33,11 +33,11 @@ from sklearn.metrics import (
 from schemas.figures import MODEL_QUALITY_COLUMNS
 from schemas.findings import ModelState
 from schemas.panes import (
+    CLASS_BINS,
     COUNTS,
     HISTOGRAMS,
     MAPS,
     PANE_COLUMNS,
-    SCORE_BINS,
     SUMS,
     PaneSums,
     duration_quantile,
@@ -406,11 +406,11 @@ def negated(rows: pa.RecordBatch) -> pa.RecordBatch:
     def minus(name: str, value: Any) -> Any:
         if name in MAPS:
             return [(key, -count) for key, count in value]
-        if name in SCORE_BINS:
+        if name in CLASS_BINS:
             return [(key, [-count for count in counts]) for key, counts in value]
         return [-count for count in value] if name in HISTOGRAMS else -value
 
-    taken_back = (*COUNTS, *SUMS, *MAPS, *HISTOGRAMS, *SCORE_BINS)
+    taken_back = (*COUNTS, *SUMS, *MAPS, *HISTOGRAMS, *CLASS_BINS)
     return pa.RecordBatch.from_pylist(
         [
             {name: minus(name, value) if name in taken_back else value for name, value in row.items()}
