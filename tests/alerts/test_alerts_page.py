@@ -7,6 +7,7 @@ from pathlib import Path
 from schemas.settings import RuleSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.drifts import DriftAlert
+from streams.alerts.labels import HorizonTooShort, LabelsLate
 from streams.alerts.silence import Silence
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,8 @@ def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
         drift._better,
         Silence("m", None).life,
         Silence("m", "1").life,
+        LabelsLate("m", "1").life,
+        HorizonTooShort("m", "1").life,
         DeadLetters(0.05).life,
     ]
     for subject in (life.subject for life in lives):
