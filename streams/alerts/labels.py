@@ -67,9 +67,10 @@ class LabelsLate:
             return self._over(now_ms, resolution or "labels came")
         if withheld:
             return []
+        coverage, usual = f"{missing.coverage:.0%}", f"{missing.expected_coverage:.0%}"
         text = (
-            f"{self._who}: labels late, {missing.coverage:.0%} labelled "
-            f"where {missing.expected_coverage:.0%} is usual ({missing.labelled} of {missing.answered}); error drift is not judged meanwhile"
+            f"{self._who}: labels late, {coverage} labelled where {usual} is usual "
+            f"({missing.labelled} of {missing.answered}); error drift is not judged meanwhile"
         )
         evidence: dict[str, Scalar] = {
             "coverage": missing.coverage,
