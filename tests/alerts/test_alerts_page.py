@@ -32,10 +32,8 @@ def test_rule_keys_are_those_of_the_settings() -> None:
 
 
 def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
-    drift = DriftAlert("m", "1", "error", pane_width_ms=1, horizon_ms=0)
     lives = [
-        drift._worse,
-        drift._better,
+        *DriftAlert("m", "1", pane_width_ms=1).lives,
         Silence("m", None).life,
         Silence("m", "1").life,
         LabelsLate("m", "1").life,
