@@ -1,4 +1,4 @@
-"""The columns of every table, as declared: a migrated database has exactly these, in this order."""
+"""The columns of every table, as declared, and the views: a migrated database has exactly these."""
 
 from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
 from schemas.panes import PANE_COLUMNS
@@ -84,3 +84,4 @@ TABLES: dict[str, tuple[str, ...]] = {
     "calibrations": ("model", "model_version", "n", "right", "as_of"),
 }
 VIEWS = ("model_quality", "class_quality", "feature_drift")
+INNER_VIEWS = ("window_sums",)  # what the others are made of; their columns may change
