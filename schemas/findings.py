@@ -91,6 +91,19 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Nowcast:
+    """What a window's accuracy will be when it is mature, with a 95 % interval; or why nobody can say.
+
+    All three are None where there is a ``reason``.
+    """
+
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DriftEvent:
     """A detector's finding: what changed, when the evidence was complete, where it places the change."""
 
