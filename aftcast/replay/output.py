@@ -82,7 +82,8 @@ class Windows:
     def _row(self, key: Key, sums: PaneSums, now_ms: int) -> dict[str, Any]:
         model, version, segment, start_ms = key
         mature = start_ms + self._window_ms + self._horizon_ms(model) <= now_ms
-        figures = model_quality(sums, self._task(model, version, sums), mature=mature)
+        task = self._task(model, version, sums)
+        figures = model_quality(sums, task, mature=mature, window_ms=self._window_ms)
         keys = {
             "model": model,
             "model_version": version,

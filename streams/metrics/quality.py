@@ -1,11 +1,12 @@
 """One row of ``model_quality`` out of the sums of a window."""
 
 from schemas.figures import MODEL_QUALITY_COLUMNS
-from schemas.findings import Task
+from schemas.findings import Calibration, Nowcast, Task
 from schemas.panes import PaneSums
 from streams.metrics.classification import classification_figures
 from streams.metrics.counts import count_figures
 from streams.metrics.durations import duration_figures
+from streams.metrics.estimates import estimated_accuracy
 from streams.metrics.money import money_figures
 from streams.metrics.regression import regression_figures
 from streams.metrics.scores import score_figures
@@ -13,7 +14,15 @@ from streams.metrics.scores import score_figures
 Figures = dict[str, float | int | bool | None]
 
 
-def model_quality(sums: PaneSums, task: Task, *, mature: bool) -> Figures:
+def model_quality(
+    sums: PaneSums,
+    task: Task,
+    *,
+    mature: bool,
+    window_ms: int,
+    nowcast: Nowcast | None = None,
+    calibration: Calibration | None = None,
+) -> Figures:
     """Return the figures of a window, exactly the columns ``MODEL_QUALITY_COLUMNS`` in their order.
 
     Parameters
@@ -23,14 +32,19 @@ def model_quality(sums: PaneSums, task: Task, *, mature: bool) -> Figures:
     task
         Decides which figures apply: the others are None.
     mature
-        Whether the window is old enough for its labels to be there. Then accuracy is its own nowcast;
-        before, there is none.
+        Whether the window is old enough for its labels to be there. Then accuracy is its own nowcast.
+    window_ms
+        The window's length.
+    nowcast
+        Of a window that is not mature; None: there is none.
+    calibration
+        What its model's scores are worth; None: not known yet, and ``estimated_accuracy`` neither.
 
     Examples
     --------
     >>> sums = PaneSums()
     >>> sums.counts |= {"predictions": 4, "labelled": 2, "class_n": 2, "hits": 1}
-    >>> row = model_quality(sums, "binary", mature=False)
+    >>> row = model_quality(sums, "binary", mature=False, window_ms=60_000)
     >>> row["coverage"], row["accuracy"], row["accuracy_nowcast"], row["mae"]
     (0.5, 0.5, None, None)
     """
@@ -44,7 +58,12 @@ def model_quality(sums: PaneSums, task: Task, *, mature: bool) -> Figures:
     row.update(duration_figures(sums))
     row.update(money_figures(sums))
     row["is_mature"] = mature
-    if mature:
-        for name in ("accuracy_nowcast", "accuracy_nowcast_low", "accuracy_nowcast_high"):
-            row[name] = row["accuracy"]
+    if task != "regression":
+        row["estimated_accuracy"] = estimated_accuracy(sums, calibration)
+        if mature:
+            nowcast = Nowcast(row["accuracy"], row["accuracy"], row["accuracy"])
+        if nowcast is not None:
+            row["accuracy_nowcast"] = nowcast.accuracy
+            row["accuracy_nowcast_low"] = nowcast.low
+            row["accuracy_nowcast_high"] = nowcast.high
     return row

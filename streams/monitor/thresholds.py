@@ -48,7 +48,10 @@ class Thresholds:
                 at = (*key, start_ms, end_ms)
                 if at not in cache:
                     cache[at] = model_quality(
-                        series.window(start_ms, end_ms), task, mature=end_ms <= mature_ms
+                        series.window(start_ms, end_ms),
+                        task,
+                        mature=end_ms <= mature_ms,
+                        window_ms=end_ms - start_ms,
                     )
                 return cache[at]
 

@@ -56,7 +56,7 @@ def test_rollups_from_kafka_equal_those_of_a_replay(place: Place, tmp_path: Path
     got = windows(place)
     assert got.keys() == expected.keys()
     for key, sums in got.items():
-        figures = model_quality(sums, task_of(total_of(got, key)), mature=False)
+        figures = model_quality(sums, task_of(total_of(got, key)), mature=False, window_ms=3_600_000)
         for name, value in figures.items():
             wanted = expected[key][name]
             assert value == (None if wanted is None else pytest.approx(wanted, rel=1e-12)), (key, name)

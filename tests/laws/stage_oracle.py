@@ -160,7 +160,7 @@ class Oracle:
                     winner = max(labels, key=rank)
                     if winner["label"] is not None:
                         said = [label for label in labels if label["label"] is not None]
-                        _count_pair(row, event, winner, min(label["timestamp"] for label in said))
+                        _count_pair(row, event, winner, said)
         return {key: _finished(row) for key, row in rows.items()}
 
     def _rows_of(self, rows, event):
@@ -194,9 +194,9 @@ def _count_prediction(row, event):
         row["cost_sum"].append(event["cost"])
 
 
-def _count_pair(row, event, label, earliest_ms):
+def _count_pair(row, event, label, said):
     row["labelled"] += 1
-    delay_ms = max(0, earliest_ms - event["timestamp"])
+    delay_ms = max(0, min(other["timestamp"] for other in said) - event["timestamp"])
     row["delay"][duration_bin(float(delay_ms), DELAY_FLOOR_MS)] += 1
     truth, value = label["label"], event["prediction"]
     mine = predicted_class(event)

@@ -13,6 +13,7 @@ from schemas.figures import CLASS_QUALITY_COLUMNS, MODEL_QUALITY_COLUMNS
 from schemas.panes import PAIR_SEPARATOR, PaneSums, duration_bin
 from streams.metrics import class_quality, model_quality
 
+HOUR_MS = 3_600_000
 TOLERANCE = {"rel": 1e-9, "abs": 1e-9}
 CLASSES = st.sampled_from(["cat", "dog", "emu", "0", "Ω"])
 CLASS_PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=60)
@@ -56,7 +57,7 @@ def test_classification_equals_scikit_learn_however_panes_cut_the_pairs(pairs, c
     sums = PaneSums()
     for part in cut(pairs, cuts):
         sums.add(of_classes(part))
-    row = model_quality(sums, "multiclass", mature=True)
+    row = model_quality(sums, "multiclass", mature=True, window_ms=HOUR_MS)
     labels, predictions = zip(*pairs, strict=True)
     assert row["accuracy"] == pytest.approx(sk.accuracy_score(labels, predictions), **TOLERANCE)
     for name, function in (
@@ -94,7 +95,7 @@ def test_regression_equals_scikit_learn_however_panes_cut_the_pairs(pairs, cuts)
     sums = PaneSums()
     for part in cut(pairs, cuts):
         sums.add(of_numbers(part))
-    row = model_quality(sums, "regression", mature=True)
+    row = model_quality(sums, "regression", mature=True, window_ms=HOUR_MS)
     labels, predictions = (np.array(column) for column in zip(*pairs, strict=True))
     assert row["mae"] == pytest.approx(sk.mean_absolute_error(labels, predictions), **TOLERANCE)
     assert row["rmse"] == pytest.approx(sk.root_mean_squared_error(labels, predictions), **TOLERANCE)
@@ -117,7 +118,7 @@ def test_r2_of_constant_labels_is_none_although_their_mean_is_rounded(panes: int
     sums = PaneSums()
     for i in range(panes):
         sums.add(of_numbers([(0.1, 0.3)] * (3 + i)))
-    assert model_quality(sums, "regression", mature=True)["r2"] is None
+    assert model_quality(sums, "regression", mature=True, window_ms=HOUR_MS)["r2"] is None
 
 
 def test_r2_of_labels_far_from_zero_for_their_spread_keeps_its_digits() -> None:
@@ -128,18 +129,19 @@ def test_r2_of_labels_far_from_zero_for_their_spread_keeps_its_digits() -> None:
     sums = PaneSums()
     for part in cut(pairs, [10, 99, 300]):
         sums.add(of_numbers(part))
-    row = model_quality(sums, "regression", mature=False)
+    row = model_quality(sums, "regression", mature=False, window_ms=HOUR_MS)
     assert row["r2"] == pytest.approx(sk.r2_score(labels, predictions), rel=1e-9)
 
 
 def test_r2_of_one_pair_is_none_and_of_two_is_not() -> None:
-    assert model_quality(of_numbers([(1.0, 2.0)]), "regression", mature=True)["r2"] is None
-    assert model_quality(of_numbers([(1.0, 2.0), (3.0, 3.0)]), "regression", mature=True)["r2"] == 0.5
+    for pairs, r2 in (([(1.0, 2.0)], None), ([(1.0, 2.0), (3.0, 3.0)], 0.5)):
+        row = model_quality(of_numbers(pairs), "regression", mature=True, window_ms=HOUR_MS)
+        assert row["r2"] == r2
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_an_empty_window_has_exactly_the_columns_and_no_zero_where_nothing_applies(task) -> None:
-    row = model_quality(PaneSums(), task, mature=True)
+    row = model_quality(PaneSums(), task, mature=True, window_ms=HOUR_MS)
     assert tuple(row) == MODEL_QUALITY_COLUMNS
     known = {name: value for name, value in row.items() if value is not None}
     assert known == {"predictions": 0, "failures": 0, "labelled": 0, "is_mature": True}
@@ -148,15 +150,17 @@ def test_an_empty_window_has_exactly_the_columns_and_no_zero_where_nothing_appli
 def test_coverage_counts_answered_predictions_only() -> None:
     sums = PaneSums()
     sums.counts |= {"predictions": 10, "failures": 2, "labelled": 4}
-    assert model_quality(sums, "binary", mature=False)["coverage"] == 0.5
+    assert model_quality(sums, "binary", mature=False, window_ms=HOUR_MS)["coverage"] == 0.5
     sums.counts |= {"failures": 10, "labelled": 0}
-    assert model_quality(sums, "binary", mature=False)["coverage"] is None
+    assert model_quality(sums, "binary", mature=False, window_ms=HOUR_MS)["coverage"] is None
 
 
 def test_accuracy_is_its_own_nowcast_when_mature_and_there_is_none_before() -> None:
     sums = of_classes([("a", "a"), ("a", "b")])
     names = ("accuracy_nowcast", "accuracy_nowcast_low", "accuracy_nowcast_high")
-    mature, young = (model_quality(sums, "binary", mature=is_mature) for is_mature in (True, False))
+    mature, young = (
+        model_quality(sums, "binary", mature=is_mature, window_ms=HOUR_MS) for is_mature in (True, False)
+    )
     assert [mature[name] for name in names] == [0.5] * 3
     assert [young[name] for name in names] == [None] * 3
     assert young["accuracy"] == 0.5
@@ -168,7 +172,7 @@ def test_quantiles_of_latency_and_delay_are_within_two_percent_of_the_order_stat
     sums = PaneSums()
     sums.histograms["latency"] = np.bincount([duration_bin(v, 0.01) for v in values])
     sums.histograms["delay"] = np.bincount([duration_bin(v * 1000, 1.0) for v in values])
-    row = model_quality(sums, "binary", mature=False)
+    row = model_quality(sums, "binary", mature=False, window_ms=HOUR_MS)
     for q, names in (
         (0.5, ("latency_p50_ms", "label_delay_p50_s")),
         (0.95, ("latency_p95_ms", "label_delay_p95_s")),
@@ -185,7 +189,7 @@ def test_cost_is_an_exactly_rounded_sum_and_none_where_no_call_carries_one() -> 
     sums = PaneSums()
     sums.counts["cost_n"] = 4
     sums.terms["cost_sum"] = [1e17, 0.1, -1e17, 0.2]
-    row = model_quality(sums, "binary", mature=False)
+    row = model_quality(sums, "binary", mature=False, window_ms=HOUR_MS)
     assert row["cost"] == 0.30000000000000004
     assert row["value"] is None
 
@@ -194,4 +198,4 @@ def test_a_pair_taken_back_to_zero_leaves_no_class_behind() -> None:
     sums = of_classes([("a", "a")])
     sums.maps["confusion"]["b" + PAIR_SEPARATOR + "a"] = 0
     assert [row["class"] for row in class_quality(sums)] == ["a"]
-    assert model_quality(sums, "binary", mature=True)["f1"] == 1.0
+    assert model_quality(sums, "binary", mature=True, window_ms=HOUR_MS)["f1"] == 1.0
