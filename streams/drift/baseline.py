@@ -126,7 +126,8 @@ def _levels(weights: FloatArray, mean: FloatArray, slots: IntArray, n_slots: int
     at = slots.ravel()
     weight = np.bincount(at, weights.ravel(), n_slots)
     summed = np.bincount(at, (weights * mean).ravel(), n_slots)
-    return np.divide(summed, weight, np.full(n_slots, np.nan), where=weight > 0)
+    levels: FloatArray = np.divide(summed, weight, np.full(n_slots, np.nan), where=weight > 0)
+    return levels
 
 
 def _within(

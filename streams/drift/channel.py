@@ -37,7 +37,7 @@ class Channel:
 
     def _found(self, name: str, detected_at_ms: int) -> Found:
         placed = self._history.place(*self._era.known())
-        self._history.forget(placed.start_ms)
+        self._history.forget(placed.likeliest_ms)
         self._era = Era(self._watched)
         watched, key = self._watched, self._watched.key
         drift = DriftEvent(

@@ -35,6 +35,7 @@ class Placed:
 
     start_ms: int
     end_ms: int
+    likeliest_ms: int  # between start_ms and end_ms
     before: float
     after: float
     low: float  # 95 % interval of after - before
@@ -86,6 +87,7 @@ class History:
         return Placed(
             int(starts[first]),
             int(ends[last]),
+            int(starts[at]),
             after - change,
             after,
             change - 1.96 * error,

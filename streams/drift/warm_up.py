@@ -50,7 +50,9 @@ class WarmUp:
 
     def expected(self) -> FloatArray:
         """Return the level by hour of the day, NaN where it is not known; shape (24,)."""
-        return np.divide(self._days_total, self._days_n, np.full(24, np.nan), where=self._days_n > 0)
+        known = self._days_n > 0
+        levels: FloatArray = np.divide(self._days_total, self._days_n, np.full(24, np.nan), where=known)
+        return levels
 
     @property
     def spread(self) -> Spread:

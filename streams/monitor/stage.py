@@ -19,10 +19,11 @@ from schemas.panes import PaneSums
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
-from streams.drift import Frontier, check_detector
+from streams.drift import Budget, Frontier, check_detector
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
+from streams.monitor.segment_counts import SegmentCounts
 from streams.monitor.silences import Silences
 from streams.monitor.states import VersionState
 from streams.monitor.store import PaneStore
@@ -73,8 +74,8 @@ class Monitor:
         self._keep_all = keep_all
         self._store = PaneStore(
             settings.pane_width_ms,
-            None if keep_all else {rule.segment for rule in settings.rules},
-            # Nine tenths of a row are histograms, and no detector reads them.
+            None if keep_all else {*settings.segments, *(rule.segment for rule in settings.rules)},
+            # Nine tenths of a row are histograms that no detector reads.
             histograms=keep_all or any(rule.metric.endswith(FROM_HISTOGRAMS) for rule in settings.rules),
         )
         self._frontier = Frontier(settings)
@@ -85,10 +86,13 @@ class Monitor:
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._segments = SegmentCounts(settings.pane_width_ms)
 
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
+        self._segments.absorb(rows)
 
     def absorb_totals(self, totals: StreamTotals) -> None:
         """Take in the running totals of one partition, for the share of dead letters."""
@@ -139,7 +143,7 @@ class Monitor:
             state.look(series, frontier.closed_until_ms)
             tasks[model, version] = state.task
             states += state.announce(frontier.mature_until_ms(model), frontier.now_ms)
-            found, told = drift.advance(series, state.task, frontier, self._maintenance)
+            found, told = drift.advance(store, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
@@ -174,9 +178,9 @@ class Monitor:
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
         if key not in self._versions:
-            horizon_ms = self._frontier.horizon_ms(model)
+            budget = self._budgets.setdefault(model, Budget(self._settings.false_alarms_per_month))
             self._versions[key] = VersionState(model, version, self._settings.models.get(model))
-            self._drifts[key] = VersionDrift(model, version, self._settings, horizon_ms)
+            self._drifts[key] = VersionDrift(model, version, self._settings, budget, self._segments)
         return self._versions[key], self._drifts[key]
 
     def _drop(self) -> list[AlertEvent]:
@@ -191,6 +195,7 @@ class Monitor:
             floors_ms.append(before_ms)
             self._thresholds.dropped(model, before_ms)
             self._store.fold(model, before_ms + KEPT_MS)
+            self._segments.drop(model, before_ms)
             for _, version, segment in self._store.drop(model, before_ms):
                 if not segment:
                     self._versions.pop((model, version), None)
