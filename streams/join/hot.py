@@ -20,6 +20,8 @@ from schemas.coded import (
 )
 from schemas.columns import BOOLEAN
 from streams.join import kernels
+from streams.join.implicit import Implicit
+from streams.join.implicit import kernels as implicit_kernels
 from streams.join.layout import (
     COUNTERS,
     L_FIRST,
@@ -27,6 +29,7 @@ from streams.join.layout import (
     L_NEXT,
     LABEL,
     P_COUNT,
+    P_FIRST,
     P_HEAD,
     PAIR,
     PAIR_FREE,
@@ -45,21 +48,27 @@ _NO_ANSWERS = np.zeros((0, 3), np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What codes stand for, as far as the join has to know: models, and how texts order."""
+    """What codes stand for, as far as the join has to know: models, and how texts order.
+
+    ``text_numbers`` is the number that a text writes canonically and that has no integer's code, else NaN.
+    """
 
     profiles: Profiles
     stream_model: np.ndarray
     text_ranks: np.ndarray
+    text_numbers: np.ndarray
     source_ranks: np.ndarray
     class_texts: list[str]
+    implicit: Implicit
 
 
 @dataclass(frozen=True, slots=True)
 class JoinResult:
     """What a batch did.
 
-    ``outcome`` per prediction (streams.join.layout), pairs that changed, and labels, of dtype LABEL, that
-    turned out to be no numbers where the model is a regression.
+    ``outcome`` per prediction (streams.join.layout), pairs that changed, ``event`` of them being the row of
+    the decoded batch, and labels, of dtype LABEL, that turned out to be no numbers where the model is a
+    regression.
     """
 
     outcome: np.ndarray
@@ -73,7 +82,8 @@ class JoinCounters:
 
     Predictions handed in: ``accepted + duplicates + reused``, of which ``cold_predictions`` came below the
     floor. Labels handed in: ``labels + dead_labels``, with
-    ``labels = waiting + joined + replaced + cold_labels``.
+    ``labels = waiting + joined + replaced + cold_labels``. Beside them, ``implicit`` labels were given, of
+    which ``implicit_replaced`` gave way to a real one or a withdrawal.
     """
 
     accepted: int
@@ -86,6 +96,8 @@ class JoinCounters:
     replaced: int
     dead_labels: int
     cold_labels: int
+    implicit: int = 0
+    implicit_replaced: int = 0
 
 
 class HotJoin:
@@ -143,15 +155,17 @@ class HotJoin:
                 batch.id_low, batch.id_high, batch.time_ms, batch.profile, number, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
-                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
-                meaning.text_ranks, meaning.source_ranks, answers,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.profiles.class_key,
+                meaning.stream_model, meaning.text_ranks, meaning.text_numbers, meaning.source_ranks, answers,
                 outcome, changes, dead, ask,
             )  # fmt: skip
             all_changes.append(changes[:n_changes])
             all_dead.append(dead[:n_dead])
             if ask[0] >= 0:
                 answers = np.vstack([answers, self._answer(self._row(ask[0]), self._row(ask[1]), meaning)])
-        return JoinResult(outcome, _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+        changed = _joined(all_changes, PAIR_CHANGE)
+        changed["event"] = batch.row[changed["event"]]
+        return JoinResult(outcome, changed, _joined(all_dead, LABEL))
 
     def add_labels(self, batch: CodedLabels, meaning: Meaning) -> JoinResult:
         """Take in labels, in offset order; ``outcome`` of the result is empty."""
@@ -174,8 +188,9 @@ class HotJoin:
                 rows, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
-                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
-                meaning.text_ranks, meaning.source_ranks, answers,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.profiles.class_key,
+                meaning.stream_model, meaning.text_ranks, meaning.text_numbers, meaning.source_ranks, answers,
+                meaning.implicit.after_ms, meaning.implicit.class_key, meaning.implicit.number,
                 changes, dead, ask,
             )  # fmt: skip
             all_changes.append(changes[:n_changes])
@@ -186,6 +201,38 @@ class HotJoin:
                 room *= 2  # one label that meets more predictions than there was room for
                 self._reserve_pairs(room)
         return JoinResult(np.empty(0, np.uint8), _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+
+    @property
+    def next_prediction(self) -> int:
+        """The sequence number that the next prediction above the floor gets."""
+        return int(self._positions[P_FIRST] + self._positions[P_COUNT])
+
+    def give_implicit(self, places: np.ndarray, meaning: Meaning) -> JoinResult:
+        """Give predictions their implicit label, unless a label or a withdrawal met them already.
+
+        ``places`` are the low halves of their sequence numbers, uint32.
+        """
+        changes = np.empty(len(places), PAIR_CHANGE)
+        given = meaning.implicit
+        n = implicit_kernels.give(
+            places, self._predictions.rows, self._positions, self._counters, meaning.profiles.stream,
+            given.after_ms, given.class_key, given.number, changes,
+        )  # fmt: skip
+        return JoinResult(np.empty(0, np.uint8), changes[:n], np.empty(0, LABEL))
+
+    def implicit_due_ms(self, places: np.ndarray, meaning: Meaning) -> np.ndarray:
+        """Return when implicit labels of predictions fall due, shape ``(n,)``."""
+        due_ms = np.empty(len(places), np.int64)
+        implicit_kernels.due(
+            places, self._predictions.rows, self._positions, meaning.profiles.stream,
+            meaning.implicit.after_ms, due_ms,
+        )  # fmt: skip
+        return due_ms
+
+    def in_memory(self, places: np.ndarray) -> np.ndarray:
+        """Return which predictions have not left memory, shape ``(n,)``."""
+        ahead = (places.astype(np.int64) - self._positions[P_FIRST]) & 0xFFFFFFFF
+        return np.asarray(ahead < self._positions[P_COUNT])
 
     def raise_floor(self, floor_ms: int, profiles: Profiles) -> None:
         """Forget what is below ``floor_ms``; a floor only rises."""

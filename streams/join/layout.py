@@ -10,7 +10,7 @@ PREDICTION = np.dtype(
         ("time_ms", np.int64),
         ("number", np.float64),
         ("profile", np.int32),
-        ("pair", np.int32),  # index of its pair, -1 while no label has met it
+        ("pair", np.int32),  # index of its pair, or NO_PAIR or IMPLICIT
     ]
 )
 LABEL = np.dtype(
@@ -38,15 +38,20 @@ PAIR = np.dtype(
     [
         ("label", np.int64),  # sequence number of the label in force
         ("earliest_ms", np.int64),  # of all its labels that say something; also the next free pair
+        ("earliest_record_ms", np.int64),  # likewise, by record time
+        ("said", np.int64),  # by one of them: a class, or where said_number is 1 the bits of a number
+        ("said_number", np.int32),
+        ("corrected", np.int32),  # 1 once two of them said different things
     ]
 )
 
+NO_PAIR, IMPLICIT = -1, -2  # no label has met the prediction; it has an implicit one
 WAITING, JOINED, REPLACED, DEAD = range(4)  # states of a label
 ACCEPTED, DUPLICATE, REUSED, BELOW_FLOOR = range(4)  # outcomes of a prediction
 
 # Places in the array of positions.
-P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS, VECTORS_FIRST = range(8)
-POSITIONS = 8
+P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS, VECTORS_FIRST, P_FIRST = range(9)
+POSITIONS = 9
 # Places in the array of counters, see Counters.
 (
     C_ACCEPTED,
@@ -59,7 +64,9 @@ POSITIONS = 8
     C_REPLACED,
     C_DEAD_LABELS,
     C_COLD_LABELS,
-) = range(10)
-COUNTERS = 10
+    C_IMPLICIT,
+    C_IMPLICIT_REPLACED,
+) = range(12)
+COUNTERS = 12
 
 NO_LABEL = np.iinfo(np.int64).max  # earliest_ms while every label withdraws
