@@ -269,9 +269,7 @@ class Configuration(BaseModel):
             found.append(
                 '[detection] maturity_horizon is "auto": horizons are not learnt yet: it is the hot horizon'
             )
-        for section, key, path in (
-            ("join", "cold_interval", self.join.model_fields_set),
-        ):
+        for section, key, path in (("join", "cold_interval", self.join.model_fields_set),):
             if path & {key, f"{key}_ms"}:
                 found.append(f"[{section}] {key} has no effect yet")
         return found

@@ -89,7 +89,7 @@ class Era:
         if self._baseline is not None:
             return self._baseline.levels, Luck(self._baseline.within, self._baseline.shared)
         spread = self._warm_up.spread
-        return self._warm_up.expected(), Luck(spread.within, spread.shared)
+        return self._warm_up.expected(), Luck(spread.within, spread.shown)
 
     def _gather(self, pane: SignalPane, fed: Fed) -> list[Unit]:
         if not self._watched.regression:

@@ -25,6 +25,7 @@ class Spread:
         self._n = self._total = self._squares = 0.0
         self._known = self._weights = self._squared = 0.0
         self.shared, self.hours = ASSUMED**2, 0.0
+        self.shown = 0.0  # of ``shared``, what the hours have shown
 
     @property
     def within(self) -> float:
@@ -62,5 +63,5 @@ class Spread:
         self._weights += weight
         self._squared += weight * weight
         self.hours = self._weights**2 / self._squared
-        estimate = max(0.0, self._known / self._weights)
-        self.shared = (ASSUMED_HOURS * ASSUMED**2 + self.hours * estimate) / (ASSUMED_HOURS + self.hours)
+        self.shown = max(0.0, self._known / self._weights)
+        self.shared = (ASSUMED_HOURS * ASSUMED**2 + self.hours * self.shown) / (ASSUMED_HOURS + self.hours)
