@@ -20,6 +20,7 @@ from streams.panes.rows import PaneRows
 from streams.panes.store import PaneStore
 from streams.partition.counters import FloorStep, StageCounters
 from streams.partition.dead_letters import labels_no_numbers, reused_ids
+from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings
 from streams.partition.meaning import Meanings
 from streams.partition.watermarks import Watermarks
@@ -62,9 +63,10 @@ class PartitionStage:
         self._settings = join
         self._max_waiting_bytes = join.max_waiting_bytes
         self._width_ms = monitor.pane_width_ms
-        self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)))
+        self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)), self._width_ms)
         self._join = HotJoin(floor_ms)
         self._panes = PaneStore(self._width_ms)
+        self._examples = Examples(self._width_ms)
         vocabulary = self._coder.vocabulary
         self._rows = PaneRows(
             self._panes,
@@ -107,7 +109,7 @@ class PartitionStage:
         taken = np.flatnonzero(result.outcome == ACCEPTED)
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
         self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
-        self._settle(result, meaning)
+        self._settle(result, meaning, columns)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
             letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
@@ -130,7 +132,7 @@ class PartitionStage:
             return
         coded = self._coder.labels(columns)
         meaning = self._meanings.now()
-        self._settle(self._join.add_labels(coded, meaning), meaning)
+        self._settle(self._join.add_labels(coded, meaning), meaning, columns)
 
     def limit_waiting(self, max_bytes: int) -> None:
         """Set what waiting predictions may take here: a worker's memory is shared by its partitions."""
@@ -157,7 +159,7 @@ class PartitionStage:
     def take_changed(self) -> pa.RecordBatch:
         """Return the rows, of ``PANE_COLUMNS``, that changed since the last call."""
         rows = self._panes.changed_rows()
-        batches = [*self._last_rows, self._rows.batch(rows, self.revision)]
+        batches = [*self._last_rows, self._batch(rows)]
         self._panes.mark_read(rows)
         self._last_rows = []
         return pa.concat_batches(batches) if len(batches) > 1 else batches[0]
@@ -194,7 +196,7 @@ class PartitionStage:
         segment_rank = np.argsort(sorted(range(len(texts)), key=texts.__getitem__))
         order = np.lexsort((pane[chosen], segment_rank[segment[chosen]], stream_rank[stream[chosen]]))
         for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield self._rows.batch(rows[order[begin : begin + ROWS_AT_ONCE]], self.revision)
+            yield self._batch(rows[order[begin : begin + ROWS_AT_ONCE]])
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
@@ -226,7 +228,7 @@ class PartitionStage:
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes
+        return self._panes.nbytes + self._examples.nbytes
 
     @property
     def predictions_in_memory(self) -> int:
@@ -239,11 +241,16 @@ class PartitionStage:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _settle(self, result: JoinResult, meaning: Meaning) -> None:
+    def _batch(self, rows: IntArray) -> pa.RecordBatch:
+        return self._rows.batch(rows, self.revision)
+
+    def _settle(self, result: JoinResult, meaning: Meaning, columns: pa.RecordBatch | None = None) -> None:
         changes = result.changes
         if len(changes):
             self._meanings.name_fractions(changes, meaning)
             self._panes.add_pairs(changes, meaning.profiles, self._join.vectors.ring)
+            if columns is not None:
+                self._examples.add(changes, columns.column("prediction_id"), meaning.profiles)
         self._dead_letters += labels_no_numbers(
             self._label_topic, self.partition, result.dead_labels, meaning.class_texts
         )
@@ -283,8 +290,9 @@ class PartitionStage:
         gone = self._panes.rows_below(floor_ms)
         changed = np.intersect1d(gone, self._panes.changed_rows())
         if len(changed):
-            self._last_rows.append(self._rows.batch(changed, self.revision))
+            self._last_rows.append(self._batch(changed))
         self._panes.drop(gone)
+        self._examples.drop_below(floor_ms)
         self._join.raise_floor(floor_ms, self._coder.profiles())
         self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
 
