@@ -61,6 +61,11 @@ class Coder:
     def profiles(self) -> Profiles:
         return self._profiles.view(self._scores.view())
 
+    @property
+    def scores_not_one(self) -> int:
+        """Predictions so far whose several scores did not sum to one, repeats included."""
+        return self._scores.not_one
+
     def predictions(self, columns: pa.RecordBatch) -> tuple[CodedPredictions, int]:
         """Return the predictions of a decoded batch, and how many of role ``test`` were left out."""
         role = columns.column("role")

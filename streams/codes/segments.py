@@ -15,7 +15,7 @@ CROWDED = -1
 class Segments:
     """Segment codes; 0 is ``''``, all traffic.
 
-    As long as a key has no more than ``SEGMENT_VALUES_PER_KEY`` values, each has a name and nothing is counted.
+    A key with no more than ``SEGMENT_VALUES_PER_KEY`` values has a name for each, and nothing is counted.
     From the event on that brings one more, traffic decides.
     """
 

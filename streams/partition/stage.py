@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
+from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.codes.coder import Coder
@@ -27,6 +28,7 @@ from streams.partition.watermarks import Watermarks
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
+NO_ROWS = pa.RecordBatch.from_pylist([], PANE_COLUMNS)  # made once: quiet panes come by the thousand
 ROWS_AT_ONCE = 4_096  # of panes read out
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
 
@@ -159,6 +161,8 @@ class PartitionStage:
     def take_changed(self) -> pa.RecordBatch:
         """Return the rows, of ``PANE_COLUMNS``, that changed since the last call."""
         rows = self._panes.changed_rows()
+        if not len(rows) and not self._last_rows:
+            return NO_ROWS
         batches = [*self._last_rows, self._batch(rows)]
         self._panes.mark_read(rows)
         self._last_rows = []
@@ -216,6 +220,7 @@ class PartitionStage:
             floors_raised_by_cap=self._raised_by_cap,
             implicit_cold=self._implicit_cold,
             implicit_unusable=self._implicit_unusable,
+            scores_not_one=self._coder.scores_not_one,
         )
 
     @property
