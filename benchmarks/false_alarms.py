@@ -127,16 +127,15 @@ def show_months(results: dict[str, list[list[int]]]) -> None:
 
 
 def show_delays(results: dict[tuple[str, float, int], list[tuple[float, bool, int]]]) -> None:
-    print(
-        "\n| error rate | predictions an hour | change on day | hours: 10 %, median, 90 % | missed in 7 days |"
-    )
+    print("\n| error rate | an hour | change on day | hours: 10 %, median, 90 % | missed in 7 days |")
     print("|---|---|---|---|---|")
     held = found = 0
     for (kind, an_hour, day), runs in results.items():
         hours = np.array([run[0] for run in runs])
         ends = np.quantile(hours, [0.1, 0.5, 0.9], method="higher")
         text = ", ".join("none" if np.isinf(end) else f"{end:.2g}" for end in ends)
-        print(f"| {kind} | {an_hour:,.0f} | {day} | {text} | {np.isinf(hours).sum()} of {len(runs)} |")
+        missed = f"{np.isinf(hours).sum()} of {len(runs)}"
+        print(f"| {kind} | {an_hour:,.0f} | {day + 1} | {text} | {missed} |")
         held += sum(run[1] for run in runs)
         found += int(np.isfinite(hours).sum())
     print(f"\nthe interval of the change holds its onset in {held} of {found} runs", flush=True)

@@ -308,7 +308,7 @@ def shown(field: FieldInfo, name: str) -> str:  # noqa: PLR0911
     if default is None or isinstance(default, SecretStr):
         return '`"auto"`' if field.alias == "maturity_horizon" else "none"
     if isinstance(default, tuple):
-        return ", ".join(detector.name for detector in default)
+        return ", ".join(detector.name for detector in default) or "none"
     if isinstance(default, dict):
         return "none"
     if name.endswith("_ms"):
