@@ -28,8 +28,8 @@ FEATURE_COLUMNS = pa.schema(
         pa.field("m2", pa.float64(), nullable=False),  # their squares about the row's own mean
         pa.field("cells", pa.list_(pa.int32()), nullable=False),  # of the grid, ascending
         pa.field("cell_counts", pa.list_(pa.int64()), nullable=False),
-        # Strings and booleans ("true", "false") by value, the MOST_CATEGORIES largest. In ``other``: those that
-        # are smaller, longer than 100 bytes, or came after the first 4 * MOST_CATEGORIES values of the row.
+        # Strings and booleans ("true", "false") by value, the MOST_CATEGORIES largest. In ``other``: what
+        # is smaller, longer than 100 bytes, or came after the first 4 * MOST_CATEGORIES values of the row.
         pa.field(
             "categories", pa.map_(pa.string(), pa.field("value", pa.int64(), nullable=False)), nullable=False
         ),
