@@ -26,6 +26,7 @@ from streams.partition.dead_letters import labels_no_numbers, reused_ids
 from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings
 from streams.partition.meaning import Meanings
+from streams.partition.reading import chosen_rows
 from streams.partition.watermarks import Watermarks
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
@@ -218,23 +219,9 @@ class PartitionStage:
         start_ms, end_ms
             Only panes that start in ``[start_ms, end_ms)``.
         """
-        rows = self._panes.rows()
-        stream, pane, segment = self._panes.keys_of(rows)
-        names = self._coder.vocabulary.stream_names
-        chosen = np.ones(len(rows), bool)
-        if model is not None:
-            chosen &= np.array([name == model for name, _ in names], bool)[stream]
-        if start_ms is not None:
-            chosen &= pane * self._width_ms >= start_ms
-        if end_ms is not None:
-            chosen &= pane * self._width_ms < end_ms
-        rows = rows[chosen]
-        stream_rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))
-        texts = self._coder.vocabulary.segments.names.texts
-        segment_rank = np.argsort(sorted(range(len(texts)), key=texts.__getitem__))
-        order = np.lexsort((pane[chosen], segment_rank[segment[chosen]], stream_rank[stream[chosen]]))
+        rows = chosen_rows(self._panes, self._coder.vocabulary, model, start_ms, end_ms)
         for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield self._batch(rows[order[begin : begin + ROWS_AT_ONCE]])
+            yield self._batch(rows[begin : begin + ROWS_AT_ONCE])
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
