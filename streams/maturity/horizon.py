@@ -41,7 +41,7 @@ class Horizon:
 
     @property
     def ms(self) -> int:
-        return round(age_edge_ms(self.bin))
+        return int(age_edge_ms(self.bin))
 
 
 class HorizonLearner:

@@ -211,7 +211,7 @@ class ModelMaturity:
 
     def _old_bin(self, horizon_ms: int) -> int:
         """Return the age bin up to which a cohort must be complete to say how labels come."""
-        return min(age_bin(horizon_ms + self._width_ms) + THRICE, BINS - 1)
+        return min(age_bin(max(horizon_ms, self._width_ms)) + THRICE, BINS - 1)
 
 
 class Maturing:
