@@ -103,9 +103,7 @@ def simulated(rng, shape, days, an_hour, clock, swing=0.0, error=lambda _: ERROR
             n = rng.poisson(an_hour * WIDTH_MS / HOUR_MS * daytime * share)
             times = start + rng.random(n) * WIDTH_MS
             wrong = rng.random(n) < error(start)
-            delays = np.where(
-                wrong, delays_ms(rng, shape.wrong, n), delays_ms(rng, shape.right, n)
-            )
+            delays = np.where(wrong, delays_ms(rng, shape.wrong, n), delays_ms(rng, shape.right, n))
             arrival = delivered(times + delays, wrong, shape.batch_days)
             arrival[rng.random(n) < shape.never] = NEVER_MS
             sizes[name] = n
@@ -163,9 +161,15 @@ def run(shape, seed, days, an_hour, swing=0.0, configured_ms=None):
         if found.learnt_after_h is None:
             found.learnt_after_h = (now_ms - T0) / HOUR_MS
         panes = [series.panes[start] for start in series.between(now_ms - HOUR_MS, now_ms)]
-        rows = list(zip(series.between(now_ms - HOUR_MS, now_ms), [pane.sums() for pane in panes], strict=True))
+        rows = list(
+            zip(series.between(now_ms - HOUR_MS, now_ms), [pane.sums() for pane in panes], strict=True)
+        )
         told = nowcast(
-            rows, maturity.curves(), "binary", width_ms=WIDTH_MS, now_ms=now_ms,
+            rows,
+            maturity.curves(),
+            "binary",
+            width_ms=WIDTH_MS,
+            now_ms=now_ms,
             labels_late=standing.maturity == "labels_late",
         )
         truth = [pane.in_the_end() for pane in panes]
@@ -212,7 +216,8 @@ def main():
             f"{name:<36} {rms([e for f in runs for e in f.plain]):9.3f} {rms(nowcasts):8.4f} "
             f"{shape.target:7.3f} {np.mean(covered) if covered else float('nan'):8.1%} "
             f"{np.mean(widths) if widths else float('nan'):6.3f} {len(nowcasts):6d} "
-            f"{sum(sum(f.reasons.values()) for f in runs):5d} {np.median(horizons):6.1f} h {np.median(after):5.0f} h"
+            f"{sum(sum(f.reasons.values()) for f in runs):5d} {np.median(horizons):6.1f} h "
+            f"{np.median(after):5.0f} h"
         )
         for what in ("reasons", "states"):
             total = {}
