@@ -150,10 +150,20 @@ def _left_behind(horizon: int, slices: Slices) -> bool:
     return bool(n[late].sum() > 0.1 * n.sum())
 
 
-def too_short(horizon_ms: int, width_ms: int, now_ms: int, slices: Slices) -> bool:
-    """Return whether a configured horizon ends before most labels have come.
+@dataclass(frozen=True, slots=True)
+class Short:
+    """By how much a configured horizon is too short, in the outcome and the cohorts that show it."""
 
-    It is, where in more than a tenth of the cohorts less than 80 % of the labels of an outcome were there at
+    late_share: float  # of the labels
+    labelled: int
+    since_ms: int
+    until_ms: int
+
+
+def too_short(horizon_ms: int, width_ms: int, now_ms: int, slices: Slices) -> Short | None:
+    """Return how a configured horizon ends before most labels have come, None where it does not.
+
+    It does, where in more than a tenth of the cohorts less than 80 % of the labels of an outcome were there at
     the horizon. Cohorts count as soon as they are a little older than it: what has come late has come late.
     """
     # A pane counts a horizon after its end: its first answers are older by a pane then.
@@ -166,8 +176,10 @@ def too_short(horizon_ms: int, width_ms: int, now_ms: int, slices: Slices) -> bo
             if labels.sum() < LEAST_LABELS:
                 continue
             groups = grouped(labels, GROUP_LABELS)
-            in_time = groups[:, : at + 1].sum(axis=1) < ENOUGH_BY_THEN * groups.sum(axis=1)
-            short = int(in_time.sum())
+            in_time = groups[:, : at + 1].sum(axis=1)
+            short = int((in_time < ENOUGH_BY_THEN * groups.sum(axis=1)).sum())
             if short >= LEAST_SHORT and short > SHORT_COHORTS * len(groups):
-                return True
-    return False
+                n = int(groups.sum())
+                first_ms, last_ms = cohorts.cohorts[0].start_ms, cohorts.cohorts[-1].start_ms
+                return Short(1 - int(in_time.sum()) / n, n, first_ms, last_ms + HOUR_MS)
+    return None

@@ -8,12 +8,13 @@ from itertools import groupby
 from schemas.findings import AlertEvent, Calibration, DelayCurve, Maturity
 from schemas.panes import age_bin, age_edge_ms
 from schemas.settings import DAY_MS, HOUR_MS, MonitorSettings
+from streams.alerts.labels import HorizonTooShort, LabelsLate, MissingLabels, ShortHorizon, hours
+from streams.alerts.life_cycle import Occasion
 from streams.drift import Frontier, Standing
-from streams.maturity import Holding, HorizonLearner, Slice, changed, learn_curves
+from streams.maturity import Holding, Horizon, HorizonLearner, Slice, changed, learn_curves
 from streams.maturity.cohorts import BINS, Outcome, merged
 from streams.maturity.curves import outcomes_of
-from streams.maturity.horizon import HISTORY_MS, THRICE, Slices, since_ms, too_short
-from streams.monitor.label_alerts import HorizonTooShort, LabelsLate
+from streams.maturity.horizon import HISTORY_MS, THRICE, Short, Slices, since_ms, too_short
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
 from streams.monitor.version_labels import VersionLabels, labelled_by, pane_sums
@@ -42,10 +43,11 @@ class ModelMaturity:
         self._holding = Holding(self._width_ms)
         self._learner = HorizonLearner()
         self._horizon_ms = configured_ms
-        self._short = self._changing = False
+        self._short: Short | None = None
+        self._short_sure = self._changing = False
         self._refreshed_hour = -1
         self._first_ms: int | None = None
-        self._late_alert, self._short_alert = LabelsLate(model), HorizonTooShort(model)
+        self._late_alert, self._short_alert = LabelsLate(model, ""), HorizonTooShort(model, "")
         self._curves: dict[Outcome, DelayCurve] = {}
 
     def advance(
@@ -93,7 +95,7 @@ class ModelMaturity:
         maturity: Maturity = "ready"
         if self._holding.held is not None:
             maturity = "labels_late"
-        elif self._short or (self._learner.known is not None and self._learner.known.cut):
+        elif self._short is not None or (self._learner.known is not None and self._learner.known.cut):
             maturity = "horizon_too_short"
         elif self._horizon_ms is None:
             maturity = "learning"
@@ -136,10 +138,20 @@ class ModelMaturity:
         skipped = len(self._holding.skipped)
         self._holding.advance(now_ms, self._horizon_ms, panes, judge)
         held = self._holding.held
-        withheld = held is not None and maintenance.covers(self._model, "", held.start_ms, held.end_ms)
-        return self._late_alert.advance(
-            held, self._horizon_ms, now_ms, withheld=withheld, skipped=len(self._holding.skipped) > skipped
+        resolution = "skipped" if len(self._holding.skipped) > skipped else ""
+        if held is None:
+            return self._late_alert.advance(None, now_ms, resolution=resolution)
+        usual = max(coverage for _, coverage in known.values())
+        missing = MissingLabels(
+            held.start_ms,
+            held.end_ms,
+            usual * held.labelled / held.expected,
+            usual,
+            held.labelled,
+            round(held.expected / usual),
         )
+        withheld = maintenance.covers(self._model, "", held.start_ms, held.end_ms)
+        return self._late_alert.advance(missing, held.end_ms + self._horizon_ms, withheld=withheld)
 
     def _refresh(self, now_ms: int) -> Learnt:
         if self._first_ms is None:
@@ -152,13 +164,14 @@ class ModelMaturity:
         alerts: list[AlertEvent] = []
         if self._configured_ms is not None:
             self._short = too_short(self._configured_ms, self._width_ms, now_ms, slices)
-            needed_ms = None
-            if self._short:
-                found = self._learner.learn(now_ms, self._first_ms // HOUR_MS * HOUR_MS, slices)
-                if found is not None and found.sure:
-                    needed_ms = max(found.ms, self._configured_ms)
-            self._horizon_ms = needed_ms if self._short else self._configured_ms
-            alerts += self._short_alert.advance(self._short, self._configured_ms, needed_ms, now_ms)
+            self._horizon_ms = self._configured_ms
+            needed: Horizon | None = None
+            if self._short is not None:
+                needed = self._learner.learn(now_ms, self._first_ms // HOUR_MS * HOUR_MS, slices)
+                self._horizon_ms = (
+                    max(needed.ms, self._configured_ms) if needed is not None and needed.sure else None
+                )
+            alerts += self._tell_short(self._configured_ms, needed, now_ms)
         else:
             found = self._learner.learn(now_ms, self._first_ms // HOUR_MS * HOUR_MS, slices)
             self._horizon_ms = found.ms if found is not None and found.sure else None
@@ -170,6 +183,36 @@ class ModelMaturity:
             version.cohorts.forget(oldest_ms)
         self._holding.forget(oldest_ms)
         return Learnt(tuple(curves), tuple(calibrations), tuple(alerts))
+
+    def _tell_short(self, configured_ms: int, needed: Horizon | None, now_ms: int) -> list[AlertEvent]:
+        """Tell at once that the horizon is too short, and once more when it is known which one would do."""
+        short, alert = self._short, self._short_alert
+        if short is None:
+            self._short_sure = False
+            return alert.advance(None, now_ms)
+        sure = needed is not None and needed.sure
+        least_ms = int(age_edge_ms(age_bin(configured_ms) + 1))
+        needed_ms = least_ms if needed is None else max(needed.ms, least_ms)
+        fired = alert.life.fired
+        events = alert.advance(
+            ShortHorizon(
+                configured_ms, needed_ms, short.late_share, short.since_ms, short.until_ms, short.labelled
+            ),
+            now_ms,
+        )
+        if fired is not None and sure and not self._short_sure:
+            text = f"{self._model}: maturity horizon of {hours(configured_ms)} is too short; "
+            occasion = Occasion(
+                fired.window_start_ms,
+                fired.window_end_ms,
+                now_ms,
+                f"{text}{hours(needed_ms)} would do",
+                needed_ms / 1000,
+                fired.evidence | {"needed_s": needed_ms / 1000},
+            )
+            events += alert.life.correct(fired, occasion)
+        self._short_sure = sure
+        return events
 
     def _learn(
         self, now_ms: int, horizon_ms: int, slices: Slices, without: Callable[[int], bool]
