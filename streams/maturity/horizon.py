@@ -163,8 +163,8 @@ class Short:
 def too_short(horizon_ms: int, width_ms: int, now_ms: int, slices: Slices) -> Short | None:
     """Return how a configured horizon ends before most labels have come, None where it does not.
 
-    It does, where in more than a tenth of the cohorts less than 80 % of the labels of an outcome were there at
-    the horizon. Cohorts count as soon as they are a little older than it: what has come late has come late.
+    It does, where in more than a tenth of the cohorts less than 80 % of an outcome's labels were there at the
+    horizon. Cohorts count as soon as they are a little older than it: what has come late has come late.
     """
     # A pane counts a horizon after its end: its first answers are older by a pane then.
     at = age_bin(horizon_ms + width_ms)
