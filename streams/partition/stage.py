@@ -82,7 +82,7 @@ class PartitionStage:
             vocabulary.class_text,
             vocabulary.statuses.texts,
         )
-        self._features = FeatureStore(
+        self.features = FeatureStore(
             self._width_ms,
             partition,
             vocabulary.stream_names,
@@ -123,7 +123,7 @@ class PartitionStage:
         taken = np.flatnonzero(result.outcome == ACCEPTED)
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
         self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
-        self._features.add(columns.column("features"), coded, taken, meaning.profiles)
+        self.features.add(columns.column("features"), coded, taken, meaning.profiles)
         self._settle(result, meaning, columns)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
@@ -187,7 +187,7 @@ class PartitionStage:
         With ``closed_ms`` only those of panes that end at or before it: an open pane changes all the time.
         """
         last, self._last_features = self._last_features, []
-        return pa.concat_batches([*last, self._features.changed_rows(self.revision, closed_ms)])
+        return pa.concat_batches([*last, self.features.changed_rows(self.revision, closed_ms)])
 
     def feature_rows(
         self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
@@ -196,12 +196,12 @@ class PartitionStage:
 
         They are sorted by model, version, segment, pane, signal and feature.
         """
-        for keys in self._features.keys_of(model, start_ms, end_ms, FEATURE_ROWS_AT_ONCE):
-            yield self._features.rows_of(keys, self.revision)
+        for keys in self.features.keys_of(model, start_ms, end_ms, FEATURE_ROWS_AT_ONCE):
+            yield self.features.rows_of(keys, self.revision)
 
     def features_left_out(self) -> list[LeftOut]:
         """Return features that are not counted, as their model version has too many."""
-        return self._features.left_out()
+        return self.features.left_out()
 
     def models(self) -> list[str]:
         """Return the models met so far, sorted."""
@@ -254,7 +254,7 @@ class PartitionStage:
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes + self._features.nbytes + self._examples.nbytes
+        return self._panes.nbytes + self.features.nbytes + self._examples.nbytes
 
     @property
     def predictions_in_memory(self) -> int:
@@ -321,10 +321,10 @@ class PartitionStage:
             self._last_rows.append(self._batch(changed))
         self._panes.drop(gone)
         self._examples.drop_below(floor_ms)
-        features = self._features.changed_rows(self.revision, floor_ms)
+        features = self.features.changed_rows(self.revision, floor_ms)
         if features.num_rows:
             self._last_features.append(features)
-        self._features.drop_below(floor_ms)
+        self.features.drop_below(floor_ms)
         self._join.raise_floor(floor_ms, self._coder.profiles())
         self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
 
