@@ -3,7 +3,7 @@
 from streams.drift.budget import Budget
 from streams.drift.channel import Found
 from streams.drift.detectors import KNOWN, Detector, check_detector, make_detector
-from streams.drift.frontier import Frontier
+from streams.drift.frontier import Frontier, Standing
 from streams.drift.provable import provable_change
 from streams.drift.signal_watch import SignalWatch
 
@@ -14,6 +14,7 @@ __all__ = [
     "Found",
     "Frontier",
     "SignalWatch",
+    "Standing",
     "check_detector",
     "make_detector",
     "provable_change",

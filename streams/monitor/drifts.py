@@ -106,6 +106,8 @@ class VersionDrift:
         self._mature_fed_ms = until_ms
         for start_ms in series.between(since_ms, until_ms):
             end_ms = start_ms + self._settings.pane_width_ms
+            if not frontier.mature(self._model, start_ms, end_ms):
+                continue  # skipped: its labels never came
             panes = self._signals.of_labels(start_ms, end_ms, self._scopes(store, start_ms), task)
             yield _Due(end_ms + horizon_ms, panes, horizon_ms)
 
