@@ -3,12 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
-from schemas.findings import AlertEvent, Task
+from schemas.findings import AlertEvent
 from schemas.settings import MonitorSettings, RuleSettings
 from streams.alerts.rules import WITHOUT_LABELS, concerns
 from streams.alerts.thresholds import Threshold, evaluate_range
 from streams.drift import Frontier
-from streams.metrics import model_quality
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
 
@@ -25,7 +24,7 @@ class Thresholds:
     def advance(
         self,
         store: PaneStore,
-        tasks: dict[tuple[str, str], Task],
+        row: Callable[[str, str, str, int, int], Figures],
         frontier: Frontier,
         maintenance: Maintenance,
     ) -> list[AlertEvent]:
@@ -34,26 +33,11 @@ class Thresholds:
         for key in sorted(store.series):
             model, version, segment = key
             series = store.series[key]
-            task = tasks.get((model, version), "binary")
-            mature_ms = frontier.mature_until_ms(model)
 
-            def figures(
-                start_ms: int,
-                end_ms: int,
-                *,
-                series: Series = series,
-                task: Task = task,
-                mature_ms: int = mature_ms,
-                key: tuple[str, str, str] = key,
-            ) -> Figures:
+            def figures(start_ms: int, end_ms: int, *, key: tuple[str, str, str] = key) -> Figures:
                 at = (*key, start_ms, end_ms)
                 if at not in cache:
-                    cache[at] = model_quality(
-                        series.window(start_ms, end_ms),
-                        task,
-                        mature=end_ms <= mature_ms,
-                        window_ms=end_ms - start_ms,
-                    )
+                    cache[at] = row(*at)
                 return cache[at]
 
             for number, rule in enumerate(self._settings.rules):
