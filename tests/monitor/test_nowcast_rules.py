@@ -42,5 +42,5 @@ def test_it_fires_before_the_window_is_mature_and_is_retracted_when_it_was_wrong
     assert fired.timestamp_ms == T0 + 40 * MINUTE_MS
     # The window that fired turns out right first, the youngest of the alert last.
     assert corrected.timestamp_ms == T0 + 100 * MINUTE_MS
-    assert retracted.timestamp_ms == T0 + 120 * MINUTE_MS
+    assert retracted.timestamp_ms == T0 + 110 * MINUTE_MS
     assert corrected.corrects == retracted.corrects == fired.event_id
