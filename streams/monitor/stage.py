@@ -138,16 +138,18 @@ class Monitor:
         states: list[ModelState] = []
         drifts: list[DriftEvent] = []
         alerts: list[AlertEvent] = list(learnt.alerts)
+        tasks: dict[tuple[str, str], Task] = {}
         for model, version, series in store.versions():
             state, drift = self._of(model, version)
             state.look(series, frontier.closed_until_ms)
+            tasks[model, version] = state.task
             labels = self._maturing.of(model)
             coverage = None if labels is None else labels.coverage(version)
             states += state.announce(frontier.standing(model), coverage, frontier.now_ms)
             found, told = drift.advance(series, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
-        alerts += self._thresholds.advance(store, self.figures, frontier, self._maintenance)
+        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()

@@ -3,15 +3,17 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
-from schemas.findings import AlertEvent
+from schemas.findings import AlertEvent, Task
 from schemas.settings import MonitorSettings, RuleSettings
 from streams.alerts.rules import WITHOUT_LABELS, concerns
 from streams.alerts.thresholds import Threshold, evaluate_range
 from streams.drift import Frontier
+from streams.metrics import model_quality
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
 
 Figures = dict[str, float | int | bool | None]
+RowOf = Callable[[str, str, str, int, int], Figures]
 
 
 class Thresholds:
@@ -24,20 +26,46 @@ class Thresholds:
     def advance(
         self,
         store: PaneStore,
-        row: Callable[[str, str, str, int, int], Figures],
+        tasks: dict[tuple[str, str], Task],
         frontier: Frontier,
         maintenance: Maintenance,
+        row_of: RowOf | None = None,
     ) -> list[AlertEvent]:
+        """Return what follows from the windows that are due.
+
+        Parameters
+        ----------
+        row_of
+            The row of ``model_quality`` of a model, version and segment from a start to an end, nowcast and
+            all; None: a plain one, which has no nowcast of young windows.
+        """
         events: list[AlertEvent] = []
         cache: dict[tuple[str, str, str, int, int], Figures] = {}
         for key in sorted(store.series):
             model, version, segment = key
             series = store.series[key]
+            task = tasks.get((model, version), "binary")
+            mature_ms = frontier.mature_until_ms(model)
 
-            def figures(start_ms: int, end_ms: int, *, key: tuple[str, str, str] = key) -> Figures:
+            def figures(
+                start_ms: int,
+                end_ms: int,
+                *,
+                series: Series = series,
+                task: Task = task,
+                mature_ms: int = mature_ms,
+                key: tuple[str, str, str] = key,
+            ) -> Figures:
                 at = (*key, start_ms, end_ms)
-                if at not in cache:
-                    cache[at] = row(*at)
+                if at not in cache and row_of is not None:
+                    cache[at] = row_of(*at)
+                elif at not in cache:
+                    cache[at] = model_quality(
+                        series.window(start_ms, end_ms),
+                        task,
+                        mature=end_ms <= mature_ms,
+                        window_ms=end_ms - start_ms,
+                    )
                 return cache[at]
 
             for number, rule in enumerate(self._settings.rules):
