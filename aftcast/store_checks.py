@@ -9,6 +9,7 @@ from aftcast.findings import Finding
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.clickhouse.migrate import applied_migrations, migrations
+from sinks.clickhouse.views import outdated_views
 
 
 def open_clickhouse(configuration: Configuration) -> Client:
@@ -35,6 +36,7 @@ def clickhouse_findings(configuration: Configuration) -> list[Finding]:
         if not known:
             return [*findings, Finding("failure", item, "does not exist", "create it: aftcast setup")]
         applied = applied_migrations(client, store.database)
+        outdated = outdated_views(client, store.database)
     except ClickHouseError as error:
         return [*findings, Finding("failure", item, str(error), "create the tables: aftcast setup")]
     finally:
@@ -48,10 +50,11 @@ def clickhouse_findings(configuration: Configuration) -> list[Finding]:
     if missing:
         text = f"migrations are missing: {', '.join(missing)}"
         return [*findings, Finding("failure", item, text, "apply them: aftcast setup")]
-    return [
-        *findings,
-        Finding("ok", item, f"{len(applied)} migrations, the newest is {applied[max(applied)]}"),
-    ]
+    last = Finding("ok", item, f"{len(applied)} migrations, the newest is {applied[max(applied)]}")
+    if outdated:
+        text = f"views are not this version's: {', '.join(outdated)}"
+        last = Finding("failure", item, text, "create them anew: aftcast setup")
+    return [*findings, last]
 
 
 def registry_findings(configuration: Configuration) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Brings a database to this version's tables and views, step by numbered step, each once."""
+"""Brings a database to this version: its tables step by numbered step, each once, then its views."""
 
 import re
 from importlib.resources import files
@@ -6,9 +6,11 @@ from string import Template
 
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.errors import NewerDatabaseError
+from sinks.clickhouse.views import create_views
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 STATEMENT_END = re.compile(r";\s*(?:\n|$)")
+COMMENT = re.compile(r"--[^\n]*")
 APPLIED = """
 CREATE TABLE IF NOT EXISTS {database}.migrations
 (
@@ -41,7 +43,8 @@ def migrate(client: Client, database: str = "aftcast") -> list[str]:
     """Create the database, its tables and views, or what is missing of them.
 
     A step that was cut off is run again from its start: every statement of a migration leaves alone what
-    is there already.
+    is there already. Numbers may have gaps. Views are no data: those whose text is not this version's are
+    created anew, whatever made them.
 
     Returns
     -------
@@ -75,11 +78,11 @@ def migrate(client: Client, database: str = "aftcast") -> list[str]:
             lines.append(f"clickhouse: migration {name} was applied before")
             continue
         for statement in STATEMENT_END.split(Template(text).substitute(database=database)):
-            if statement.strip():
+            if COMMENT.sub("", statement).strip():
                 client.command(statement)
         client.command(f"INSERT INTO {database}.migrations (number, name) VALUES ({number}, '{name}')")  # noqa: S608
         lines.append(f"clickhouse: migration {name} applied")
-    return lines
+    return lines + create_views(client, database)
 
 
 def applied_migrations(client: Client, database: str = "aftcast") -> dict[int, str]:

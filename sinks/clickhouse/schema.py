@@ -1,4 +1,4 @@
-"""The columns of every table, as declared: a migrated database has exactly these, in this order."""
+"""The columns of every table, as declared, and the views: a migrated database has exactly these."""
 
 from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
 from schemas.panes import PANE_COLUMNS
@@ -80,7 +80,18 @@ TABLES: dict[str, tuple[str, ...]] = {
         "provable_change",
         "skipped",
     ),
-    "delay_curves": ("model", "model_version", "predicted", "hit", "n", "arrived", "reliable", "as_of"),
+    "delay_curves": (
+        "model",
+        "model_version",
+        "predicted",
+        "hit",
+        "n",
+        "arrived",
+        "reliable",
+        "spread",
+        "as_of",
+    ),
     "calibrations": ("model", "model_version", "n", "right", "as_of"),
 }
 VIEWS = ("model_quality", "class_quality", "feature_drift")
+INNER_VIEWS = ("window_sums",)  # what the others are made of; their columns may change

@@ -76,12 +76,14 @@ histories = st.lists(
 )
 
 
-def run(history, batch_sizes, rises=()):
+def run(history, batch_sizes, rises=(), prepare=None):
     """Feed a history in batches; ``rises`` are (position, floor) pairs. Returns (stage, rows sent)."""
     join = JoinSettings(hot_horizon_ms=0)
     models = {name: ModelSettings(positive=positive) for name, positive in POSITIVE.items()}
     monitor = MonitorSettings(pane_width_ms=WIDTH_MS, models=models)
     stage = PartitionStage(0, 1, -(10**15), join, monitor)
+    if prepare is not None:
+        prepare(stage)
     sent, offsets, pending = [], {"inference": 0, "label": 0}, []
     sizes = iter(batch_sizes)
     rises = dict(rises)

@@ -1,0 +1,76 @@
+-- The figures of each window.
+WITH
+    -- The q-quantile is the ceil(q n)-th smallest: the geometric middle of its bin, bins growing by 1.035.
+    (bins, q) -> arrayFirstIndex(
+        c -> c >= greatest(1, ceil(q * arraySum(bins) - 1e-9)), arrayCumSum(bins)
+    ) AS bin_of,
+    (bins, q, lowest) -> multiIf(
+        arraySum(bins) <= 0, NULL,
+        bin_of(bins, q) = 1, 0.,
+        lowest * exp((bin_of(bins, q) - 2.5) * log(1.035))
+    ) AS quantile_of,
+    -- An undefined class counts 0, as with scikit-learn's zero_division=0.
+    (part, whole) -> arrayAvg((p, n) -> if(n = 0, 0., p / n), part, whole) AS macro_of,
+    bins -> arrayMap(i -> toFloat64(bins[2 * i + 1]), range(373)) AS counts_of,
+    bins -> arrayMap(i -> toFloat64(bins[2 * i + 2]), range(373)) AS positions_of,
+    -- How often a positive scores higher than a negative: pairs in different bins are counted, of those in one
+    -- bin the share follows from the mean positions inside it, around the half of ties.
+    (positives, negatives) -> arraySum(
+        (p, n, p_position, n_position, up_to) -> p * (up_to - n / 2)
+            + greatest(-p * n / 2, least(p * n / 2, (n * p_position - p * n_position) / 16)),
+        counts_of(positives),
+        counts_of(negatives),
+        positions_of(positives),
+        positions_of(negatives),
+        arrayCumSum(counts_of(negatives))
+    ) / (arraySum(counts_of(positives)) * arraySum(counts_of(negatives))) AS area_of
+SELECT
+    w.model AS model,
+    w.model_version AS model_version,
+    w.segment AS segment,
+    w.window_start AS window_start,
+    w.predictions AS predictions,
+    w.failures AS failures,
+    w.labelled AS labelled,
+    if(w.predictions > w.failures, w.labelled / (w.predictions - w.failures), NULL) AS coverage,
+    if(w.has_classes, w.hits / w.class_n, NULL) AS accuracy,
+    if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.3), NULL) AS precision,
+    if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.2), NULL) AS recall,
+    if(
+        w.has_classes,
+        2 * macro_of(w.class_counts.4, arrayMap((s, p) -> s + p, w.class_counts.2, w.class_counts.3)),
+        NULL
+    ) AS f1,
+    if(w.has_scores AND notEmpty(w.scored_classes), arrayAvg(
+        class -> area_of(w.score_positives[class], w.score_negatives[class]), w.scored_classes
+    ), NULL) AS auc,
+    if(w.has_scores, w.log_loss_sum / w.score_n, NULL) AS log_loss,
+    if(w.has_scores, w.brier_sum / w.score_n, NULL) AS brier,
+    if(
+        w.has_scores,
+        arraySum((hits, told) -> abs(told / 4294967296 - hits), w.calibration_hits, w.calibration_p) / w.score_n,
+        NULL
+    ) AS ece,
+    if(w.has_numbers, w.abs_err_sum / w.reg_n, NULL) AS mae,
+    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_n), NULL) AS rmse,
+    if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_n, NULL) AS mape,
+    -- Equal labels leave squares of the mean's rounding: within four units in its last place they are constant.
+    if(
+        w.has_numbers AND w.reg_n > 1 AND w.label_m2 > w.reg_n * pow(8.881784197001252e-16 * w.label_sum / w.reg_n, 2),
+        1 - greatest(0, w.sq_err_sum) / w.label_m2,
+        NULL
+    ) AS r2,
+    if(w.has_numbers, w.err_sum / w.reg_n, NULL) AS bias,
+    CAST(NULL AS Nullable(Float64)) AS estimated_accuracy,
+    quantile_of(w.delay, 0.5, 1.) / 1000 AS label_delay_p50_s,
+    quantile_of(w.delay, 0.95, 1.) / 1000 AS label_delay_p95_s,
+    quantile_of(w.latency, 0.5, 0.01) AS latency_p50_ms,
+    quantile_of(w.latency, 0.95, 0.01) AS latency_p95_ms,
+    quantile_of(w.latency, 0.99, 0.01) AS latency_p99_ms,
+    if(w.cost_n > 0, w.cost_sum, NULL) AS cost,
+    if(w.value_n > 0, w.value_sum, NULL) AS value,
+    if(w.is_mature, accuracy, NULL) AS accuracy_nowcast,
+    accuracy_nowcast AS accuracy_nowcast_low,
+    accuracy_nowcast AS accuracy_nowcast_high,
+    w.is_mature AS is_mature
+FROM ${database}.window_sums(window_seconds = {window_seconds:UInt32}) AS w

@@ -1,0 +1,86 @@
+-- What each window adds up to, with what is known about its model. Every figure is made of this.
+SELECT
+    w.*,
+    -- Until the task is recorded it is told from the window itself.
+    multiIf(
+        s.task = 'regression', false,
+        s.task IN ('binary', 'multiclass'), true,
+        w.scored > 0 OR w.strings > 0 OR w.booleans > 0, true,
+        w.doubles > 0, false,
+        w.few_classes
+    ) AS is_classification,
+    is_classification AND w.class_n > 0 AS has_classes,
+    NOT is_classification AND w.reg_n > 0 AS has_numbers,
+    is_classification AND w.score_n > 0 AS has_scores,
+    -- (classes, support, predicted, true positives) over labelled pairs
+    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), mapKeys(w.confusion)) AS labels,
+    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), mapKeys(w.confusion)) AS predicted_classes,
+    mapValues(w.confusion) AS counts,
+    arrayReduce(
+        'sumMap',
+        [arrayConcat(labels, predicted_classes)],
+        [arrayConcat(counts, arrayMap(n -> 0, counts))],
+        [arrayConcat(arrayMap(n -> 0, counts), counts)],
+        [arrayConcat(
+            arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts),
+            arrayMap(n -> 0, counts)
+        )]
+    ) AS class_counts,
+    -- Those with both outcomes: auc is one against rest, over them.
+    arrayFilter(
+        class -> arraySum(w.score_positives[class]) > 0 AND arraySum(w.score_negatives[class]) > 0,
+        mapKeys(w.score_positives)
+    ) AS scored_classes,
+    -- ifNull: whoever asks may have set join_use_nulls.
+    toBool(
+        ifNull(s.task != '' AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until, 0)
+    ) AS is_mature
+FROM
+(
+    SELECT
+        r.model AS model,
+        r.model_version AS model_version,
+        r.segment AS segment,
+        toStartOfInterval(r.pane_start, toIntervalSecond({window_seconds:UInt32})) AS window_start,
+        sum(r.predictions) AS predictions,
+        sum(r.failures) AS failures,
+        sum(r.booleans) AS booleans,
+        sum(r.doubles) AS doubles,
+        sum(r.strings) AS strings,
+        sum(r.scored) AS scored,
+        length(groupUniqArrayArray(21)(r.long_classes)) <= 20 AS few_classes,
+        sum(r.labelled) AS labelled,
+        sum(r.class_n) AS class_n,
+        sum(r.hits) AS hits,
+        sum(r.reg_n) AS reg_n,
+        sum(r.ape_n) AS ape_n,
+        sum(r.cost_n) AS cost_n,
+        sum(r.value_n) AS value_n,
+        sum(r.score_n) AS score_n,
+        sumKahan(r.err_sum) AS err_sum,
+        sumKahan(r.abs_err_sum) AS abs_err_sum,
+        sumKahan(r.sq_err_sum) AS sq_err_sum,
+        sumKahan(r.label_sum) AS label_sum,
+        sumKahan(r.ape_sum) AS ape_sum,
+        sumKahan(r.cost_sum) AS cost_sum,
+        sumKahan(r.value_sum) AS value_sum,
+        sumKahan(r.log_loss_sum) AS log_loss_sum,
+        sumKahan(r.brier_sum) AS brier_sum,
+        -- Squares about the window's mean by the parallel formula, which holds for negated rows too.
+        sumKahan(r.label_m2) + arraySum(
+            row -> row.1 * pow(row.2 / row.1 - label_sum / reg_n, 2),
+            groupArrayIf((r.reg_n, r.label_sum), r.reg_n != 0)
+        ) AS label_m2,
+        sumMap(r.confusion) AS confusion,
+        sumForEach(r.latency) AS latency,
+        sumForEach(r.delay) AS delay,
+        sumForEach(r.calibration_hits) AS calibration_hits,
+        sumForEach(r.calibration_p) AS calibration_p,
+        sumForEachMap(r.score_positives) AS score_positives,
+        sumForEachMap(r.score_negatives) AS score_negatives
+    FROM ${database}.rollups AS r FINAL
+    GROUP BY model, model_version, segment, window_start
+    HAVING sum(r.predictions) > 0 OR sum(r.duplicates) > 0
+) AS w
+LEFT JOIN (SELECT model, model_version, task, mature_until FROM ${database}.model_states FINAL) AS s
+    ON s.model = w.model AND s.model_version = w.model_version
