@@ -158,7 +158,9 @@ def test_coverage_counts_answered_predictions_only() -> None:
 def test_accuracy_is_its_own_nowcast_when_mature_and_there_is_none_before() -> None:
     sums = of_classes([("a", "a"), ("a", "b")])
     names = ("accuracy_nowcast", "accuracy_nowcast_low", "accuracy_nowcast_high")
-    mature, young = (model_quality(sums, "binary", mature=is_mature, window_ms=HOUR_MS) for is_mature in (True, False))
+    mature, young = (
+        model_quality(sums, "binary", mature=is_mature, window_ms=HOUR_MS) for is_mature in (True, False)
+    )
     assert [mature[name] for name in names] == [0.5] * 3
     assert [young[name] for name in names] == [None] * 3
     assert young["accuracy"] == 0.5
