@@ -83,5 +83,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "delay_curves": ("model", "model_version", "predicted", "hit", "n", "arrived", "reliable", "as_of"),
     "calibrations": ("model", "model_version", "n", "right", "as_of"),
 }
-VIEWS = ("model_quality", "class_quality", "feature_drift")
+VIEWS = (
+    "model_quality",
+    "class_quality",
+    "feature_drift",
+    "status_shares",
+    "delay_curve",
+    "reliability",
+    "orphan_labels",
+)
 INNER_VIEWS = ("window_sums",)  # what the others are made of; their columns may change

@@ -33,7 +33,7 @@ SELECT
     w.failures AS failures,
     w.labelled AS labelled,
     if(w.predictions > w.failures, w.labelled / (w.predictions - w.failures), NULL) AS coverage,
-    if(w.has_classes, w.hits / w.class_n, NULL) AS accuracy,
+    if(w.has_classes, w.hits_weight / w.class_weight, NULL) AS accuracy,
     if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.3), NULL) AS precision,
     if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.2), NULL) AS recall,
     if(
@@ -44,23 +44,25 @@ SELECT
     if(w.has_scores AND notEmpty(w.scored_classes), arrayAvg(
         class -> area_of(w.score_positives[class], w.score_negatives[class]), w.scored_classes
     ), NULL) AS auc,
-    if(w.has_scores, w.log_loss_sum / w.score_n, NULL) AS log_loss,
-    if(w.has_scores, w.brier_sum / w.score_n, NULL) AS brier,
+    if(w.has_scores, w.log_loss_sum / w.score_weight, NULL) AS log_loss,
+    if(w.has_scores, w.brier_sum / w.score_weight, NULL) AS brier,
     if(
         w.has_scores,
-        arraySum((hits, told) -> abs(told / 4294967296 - hits), w.calibration_hits, w.calibration_p) / w.score_n,
+        arraySum((hits, told) -> abs(told - hits) / 4294967296, w.calibration_hits, w.calibration_p) / w.score_weight,
         NULL
     ) AS ece,
-    if(w.has_numbers, w.abs_err_sum / w.reg_n, NULL) AS mae,
-    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_n), NULL) AS rmse,
-    if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_n, NULL) AS mape,
+    if(w.has_numbers, w.abs_err_sum / w.reg_weight, NULL) AS mae,
+    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_weight), NULL) AS rmse,
+    if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_weight, NULL) AS mape,
     -- Equal labels leave squares of the mean's rounding: within four units in its last place they are constant.
     if(
-        w.has_numbers AND w.reg_n > 1 AND w.label_m2 > w.reg_n * pow(8.881784197001252e-16 * w.label_sum / w.reg_n, 2),
+        w.has_numbers
+            AND w.reg_n > 1
+            AND w.label_m2 > w.reg_weight * pow(8.881784197001252e-16 * w.label_sum / w.reg_weight, 2),
         1 - greatest(0, w.sq_err_sum) / w.label_m2,
         NULL
     ) AS r2,
-    if(w.has_numbers, w.err_sum / w.reg_n, NULL) AS bias,
+    if(w.has_numbers, w.err_sum / w.reg_weight, NULL) AS bias,
     CAST(NULL AS Nullable(Float64)) AS estimated_accuracy,
     quantile_of(w.delay, 0.5, 1.) / 1000 AS label_delay_p50_s,
     quantile_of(w.delay, 0.95, 1.) / 1000 AS label_delay_p95_s,
