@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Task = Literal["binary", "multiclass", "regression"]
-Maturity = Literal["ready", "learning", "labels_late", "horizon_too_short"]
+Maturity = Literal["ready", "learning", "labels_late", "horizon_too_short", "delays_changing"]
 Status = Literal["firing", "resolved", "corrected", "retracted"]
 Severity = Literal["page", "ticket", "info"]
 Scalar = None | bool | int | float | str
@@ -66,7 +66,8 @@ class DelayCurve:
 
     ``arrived[i]`` is the share of such predictions whose label is there at the upper edge of age bin ``i``
     (``schemas.panes.age_edge_ms``); the last one is less than 1 by what is never labelled. ``reliable`` is
-    false while a change of the curve is being noticed.
+    false while a change of the curve is being noticed. ``spread`` is what hours differ beyond chance: the
+    variance of the share ``a`` that has come from an hour's answers, over ``a (1 - a)``.
     """
 
     model: str
@@ -77,6 +78,7 @@ class DelayCurve:
     arrived: tuple[float, ...]
     reliable: bool
     as_of_ms: int
+    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ _TYPES = {
     "skipped": pa.list_(pa.struct([("1", TIME), ("2", TIME)])),
     **dict.fromkeys(("arrived", "right"), pa.list_(pa.float64())),
     **dict.fromkeys(("threshold", "before", "after", "change_low", "change_high"), pa.float64()),
-    **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change"), pa.float64()),
+    **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change", "spread"), pa.float64()),
     **dict.fromkeys(("labels", "evidence", "attributes"), TEXT_MAP),
     **dict.fromkeys(_TIMES, TIME),
 }

@@ -80,7 +80,17 @@ TABLES: dict[str, tuple[str, ...]] = {
         "provable_change",
         "skipped",
     ),
-    "delay_curves": ("model", "model_version", "predicted", "hit", "n", "arrived", "reliable", "as_of"),
+    "delay_curves": (
+        "model",
+        "model_version",
+        "predicted",
+        "hit",
+        "n",
+        "arrived",
+        "reliable",
+        "spread",
+        "as_of",
+    ),
     "calibrations": ("model", "model_version", "n", "right", "as_of"),
 }
 VIEWS = (

@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS ${database}.delay_curves
     n Int64,
     arrived Array(Float64),
     reliable Bool,
+    spread Float64,
     as_of DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(as_of)

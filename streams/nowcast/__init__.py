@@ -1,0 +1,1 @@
+"""What a window will show when its labels are there: nowcast and calibration."""
