@@ -25,6 +25,7 @@ scores = st.one_of(
     st.just({"1": 0.5}),
     st.dictionaries(st.sampled_from(["1", "true", "a", "é", "2.5", ""]), chances, max_size=5),
 )
+sampled = st.sampled_from([0.5, 0.3, 1.0, 0.07, 1e-9]) | st.floats(1e-4, 1)
 optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 
 
@@ -60,7 +61,9 @@ def labels(draw):
         "label": draw(st.none() | values),
         "timestamp": draw(st.sampled_from([START_MS, time_ms])),  # ties are where order could show
         "source": draw(st.sampled_from(["", "b", "a"])),
-        "sampling_probability": draw(st.none() | st.just(0.5)),
+        "sampling_probability": draw(
+            st.none() | st.sampled_from([0.5, 0.3, 1.0, 0.07, 1e-9]) | st.floats(1e-4, 1)
+        ),
         "value": draw(optional),
         "record_time_ms": time_ms,
     }
