@@ -102,4 +102,4 @@ VIEWS = (
     "reliability",
     "orphan_labels",
 )
-INNER_VIEWS = ("window_sums",)  # what the others are made of; their columns may change
+INNER_VIEWS = ("window_sums", "window_nowcasts")  # what the others are made of; their columns may change

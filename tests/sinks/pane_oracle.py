@@ -36,7 +36,7 @@ class Joined:
 
     @property
     def weight(self) -> float:
-        return 1 / self.sampled if self.sampled else 1.0
+        return 1 + round((1 / self.sampled - 1) * 2**32) / 2**32 if self.sampled else 1.0
 
 
 def text(value: Any) -> str:

@@ -312,11 +312,16 @@ def test_class_quality_equals_scikit_learn_over_the_full_join(embedded_database:
         p = [text(event.prediction) for event in labelled]
         classes = sorted(set(y) | set(p))
         assert sorted(found[key]) == classes
-        figures = precision_recall_fscore_support(y, p, labels=classes, zero_division=np.nan)
+        w = np.array([event.weight for event in labelled])
+        figures = precision_recall_fscore_support(
+            y, p, labels=classes, sample_weight=w, zero_division=np.nan
+        )
         for name, precision, recall, f1, support in zip(classes, *figures, strict=True):
             row = found[key][name]
-            assert (row["support"], row["predicted"]) == (support, p.count(name))
-            assert row["true_positives"] == sum(a == b == name for a, b in zip(y, p, strict=True))
+            said = np.array(p) == name
+            assert row["support"] == pytest.approx(support, rel=1e-12)
+            assert row["predicted"] == pytest.approx(w[said].sum(), rel=1e-12)
+            assert row["true_positives"] == pytest.approx(w[said & (np.array(y) == name)].sum(), rel=1e-12)
             for column, value in (("precision", precision), ("recall", recall)):
                 assert row[column] == (None if math.isnan(value) else pytest.approx(value, rel=1e-12))
             assert row["f1"] == pytest.approx(f1, rel=1e-12)

@@ -9,3 +9,6 @@ ALTER TABLE ${database}.rollups
         calibration_n = arrayMap(n -> n * 4294967296, calibration_n)
     WHERE score_n != 0 AND arraySum(calibration_n) = score_n
     SETTINGS mutations_sync = 1;
+
+-- The width of panes: the nowcast takes answers to be as old as the middle of their pane.
+ALTER TABLE ${database}.model_states ADD COLUMN IF NOT EXISTS pane_s Float64 DEFAULT 60;
