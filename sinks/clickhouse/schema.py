@@ -79,6 +79,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "expected_coverage",
         "provable_change",
         "skipped",
+        "pane_s",
     ),
     "delay_curves": (
         "model",
@@ -102,4 +103,5 @@ VIEWS = (
     "reliability",
     "orphan_labels",
 )
-INNER_VIEWS = ("window_sums", "window_nowcasts")  # what the others are made of; their columns may change
+# What the others are made of; their columns may change.
+INNER_VIEWS = ("window_sums", "window_nowcasts", "unlabelled_answers")

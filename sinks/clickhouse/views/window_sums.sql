@@ -1,6 +1,7 @@
 -- What each window adds up to, with what is known about its model. Every figure is made of this.
 SELECT
     w.*,
+    ifNull(s.maturity, '') AS maturity,  -- ifNull: whoever asks may have set join_use_nulls
     -- Until the task is recorded it is told from the window itself.
     multiIf(
         s.task = 'regression', false,
@@ -12,30 +13,42 @@ SELECT
     is_classification AND w.class_n > 0 AS has_classes,
     NOT is_classification AND w.reg_n > 0 AS has_numbers,
     is_classification AND w.score_n > 0 AS has_scores,
-    -- (classes, support, predicted, true positives) over labelled pairs, by weight
-    arrayConcat(mapKeys(w.confusion), mapKeys(w.confusion_extra)) AS pairs,
+    -- (classes, support, predicted, true positives) over labelled pairs: their number, then what they weigh
+    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), mapKeys(w.confusion)) AS labels,
+    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), mapKeys(w.confusion)) AS predicted_classes,
+    mapValues(w.confusion) AS counts,
+    arrayReduce(
+        'sumMap',
+        [arrayConcat(labels, predicted_classes)],
+        [arrayConcat(counts, arrayMap(n -> 0, counts))],
+        [arrayConcat(arrayMap(n -> 0, counts), counts)],
+        [arrayConcat(
+            arrayMap((l, p, n) -> if(l = p, n, 0), labels, predicted_classes, counts),
+            arrayMap(n -> 0, counts)
+        )]
+    ) AS class_counts,
+    arrayConcat(mapKeys(w.confusion), mapKeys(w.confusion_extra)) AS weighted_pairs,
+    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), weighted_pairs) AS weighted_labels,
+    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), weighted_pairs) AS weighted_predictions,
     arrayConcat(
         CAST(mapValues(w.confusion) AS Array(Float64)),
         arrayMap(extra -> extra / 4294967296, mapValues(w.confusion_extra))
     ) AS weights,
-    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), pairs) AS labels,
-    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), pairs) AS predicted_classes,
     arrayReduce(
         'sumMap',
-        [arrayConcat(labels, predicted_classes)],
+        [arrayConcat(weighted_labels, weighted_predictions)],
         [arrayConcat(weights, arrayMap(n -> 0., weights))],
         [arrayConcat(arrayMap(n -> 0., weights), weights)],
         [arrayConcat(
-            arrayMap((l, p, n) -> if(l = p, n, 0.), labels, predicted_classes, weights),
+            arrayMap((l, p, n) -> if(l = p, n, 0.), weighted_labels, weighted_predictions, weights),
             arrayMap(n -> 0., weights)
         )]
-    ) AS class_counts,
+    ) AS class_weights,
     -- Those with both outcomes: auc is one against rest, over them.
     arrayFilter(
         class -> arraySum(w.score_positives[class]) > 0 AND arraySum(w.score_negatives[class]) > 0,
         mapKeys(w.score_positives)
     ) AS scored_classes,
-    -- ifNull: whoever asks may have set join_use_nulls.
     toBool(ifNull(
         s.task != ''
             AND s.maturity != 'learning'
@@ -71,7 +84,8 @@ FROM
         sum(r.bounds_n) AS bounds_n,
         sum(r.corrected) AS corrected,
         -- What pairs weigh: their number, and what sampled ones weigh beyond 1.
-        class_n + sum(r.class_extra) / 4294967296 AS class_weight,
+        sum(r.class_extra) AS class_extra,
+        class_n + class_extra / 4294967296 AS class_weight,
         hits + sum(r.hits_extra) / 4294967296 AS hits_weight,
         reg_n + sum(r.reg_extra) / 4294967296 AS reg_weight,
         ape_n + sum(r.ape_extra) / 4294967296 AS ape_weight,
