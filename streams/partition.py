@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from schemas.coded import NO_CLASS, PairChanges
+from schemas.coded import NO_CLASS, FloatArray, PairChanges
 from schemas.columns import DOUBLE
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
-from streams.codes.classes import number_text
+from streams.codes.classes import number_text, text_number
 from streams.codes.coder import Coder
 from streams.join.hot import HotJoin, JoinCounters, JoinResult, Meaning, label_text
 from streams.join.layout import ACCEPTED, BELOW_FLOOR, DUPLICATE, REUSED
@@ -108,7 +108,8 @@ class PartitionStage:
         self._inference_dead = self._labels_dead = 0
         self._raised_by_cap = 0
         self._meaning_sizes = (-1, -1, -1)
-        self._ranks: tuple[IntArray, IntArray, IntArray]
+        self._ranks: tuple[IntArray, IntArray, FloatArray, IntArray]
+        self._text_numbers: list[float] = []
 
     # -- events in -----------------------------------------------------------------------------------------
 
@@ -257,9 +258,12 @@ class PartitionStage:
         sizes = (len(vocabulary.stream_model), len(vocabulary.classes), len(vocabulary.sources))
         if sizes != self._meaning_sizes:
             self._meaning_sizes = sizes
+            texts = vocabulary.classes.texts
+            self._text_numbers += map(text_number, texts[len(self._text_numbers) :])
             self._ranks = (
                 np.array(vocabulary.stream_model, np.int64),
                 vocabulary.classes.ranks(),
+                np.array(self._text_numbers),
                 vocabulary.sources.ranks(),
             )
         return Meaning(self._coder.profiles(), *self._ranks, vocabulary.classes.texts)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.findings import AlertEvent, Scalar
 from schemas.settings import RuleSettings
 from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
 from streams.alerts.rules import Verdict, alert_name, judge
 
-Figures = Mapping[str, float | int | bool | None]
+Figures = Mapping[str, Any]  # a row of model_quality
 
 
 @dataclass(slots=True)

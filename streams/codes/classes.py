@@ -1,6 +1,7 @@
 """Classes as 64-bit keys, by their canonical strings: "1", 1 and 1.0 are one class."""
 
 import re
+from math import isfinite, nan
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,27 @@ def number_text(number: float) -> str:
     ('3', '-0.5', '100000000000000000')
     """
     return str(int(number)) if number == int(number) else repr(float(number))
+
+
+def text_number(text: str) -> float:
+    """Return the number that a class's text is canonical for, NaN where it is none or has an integer's key.
+
+    Examples
+    --------
+    >>> [text_number(text) for text in ("2.5", "2.50", "2", "1e300", "4611686018427387904")]
+    [2.5, nan, nan, nan, 4.611686018427388e+18]
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return nan
+    if (
+        not isfinite(number)
+        or number_text(number) != text
+        or (INTEGER.fullmatch(text) and abs(number) < LARGEST)
+    ):
+        return nan
+    return number
 
 
 def class_keys(column: pa.Array, kinds: ByteArray, names: Names, *, fractions: bool) -> IntArray:

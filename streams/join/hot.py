@@ -45,11 +45,15 @@ _NO_ANSWERS = np.zeros((0, 3), np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What codes stand for, as far as the join has to know: models, and how texts order."""
+    """What codes stand for, as far as the join has to know: models, and how texts order.
+
+    ``text_numbers`` is the number that a text writes canonically and that has no integer's code, else NaN.
+    """
 
     profiles: Profiles
     stream_model: np.ndarray
     text_ranks: np.ndarray
+    text_numbers: np.ndarray
     source_ranks: np.ndarray
     class_texts: list[str]
 
@@ -58,8 +62,9 @@ class Meaning:
 class JoinResult:
     """What a batch did.
 
-    ``outcome`` per prediction (streams.join.layout), pairs that changed, and labels, of dtype LABEL, that
-    turned out to be no numbers where the model is a regression.
+    ``outcome`` per prediction (streams.join.layout), pairs that changed, ``event`` of them being the row of
+    the decoded batch, and labels, of dtype LABEL, that turned out to be no numbers where the model is a
+    regression.
     """
 
     outcome: np.ndarray
@@ -143,15 +148,17 @@ class HotJoin:
                 batch.id_low, batch.id_high, batch.time_ms, batch.profile, number, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
-                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
-                meaning.text_ranks, meaning.source_ranks, answers,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.profiles.class_key,
+                meaning.stream_model, meaning.text_ranks, meaning.text_numbers, meaning.source_ranks, answers,
                 outcome, changes, dead, ask,
             )  # fmt: skip
             all_changes.append(changes[:n_changes])
             all_dead.append(dead[:n_dead])
             if ask[0] >= 0:
                 answers = np.vstack([answers, self._answer(self._row(ask[0]), self._row(ask[1]), meaning)])
-        return JoinResult(outcome, _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+        changed = _joined(all_changes, PAIR_CHANGE)
+        changed["event"] = batch.row[changed["event"]]
+        return JoinResult(outcome, changed, _joined(all_dead, LABEL))
 
     def add_labels(self, batch: CodedLabels, meaning: Meaning) -> JoinResult:
         """Take in labels, in offset order; ``outcome`` of the result is empty."""
@@ -174,8 +181,8 @@ class HotJoin:
                 rows, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
                 self._positions, self._counters,
-                meaning.profiles.stream, meaning.profiles.flags, meaning.stream_model,
-                meaning.text_ranks, meaning.source_ranks, answers,
+                meaning.profiles.stream, meaning.profiles.flags, meaning.profiles.class_key,
+                meaning.stream_model, meaning.text_ranks, meaning.text_numbers, meaning.source_ranks, answers,
                 changes, dead, ask,
             )  # fmt: skip
             all_changes.append(changes[:n_changes])

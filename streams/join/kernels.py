@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from schemas.coded import ANSWERED, REGRESSION
+from schemas.coded import ANSWERED, FALSE_KEY, NO_CLASS, REGRESSION, TRUE_KEY
 from schemas.columns import DOUBLE, LONG, NULL
 from streams.join.layout import (
     ACCEPTED,
@@ -87,7 +87,52 @@ def order(a, b, text_ranks, source_ranks, answers):  # type: ignore[no-untyped-d
 
 
 @nb.njit(cache=True, nogil=True)
-def _emit(changes, n, sign, p, label, earliest_ms):  # type: ignore[no-untyped-def]
+def _said(label, flags, class_key, text_numbers):  # type: ignore[no-untyped-def]
+    """Return what a label says to a prediction, as two integers that are equal where it says the same.
+
+    The number to a regression, else the class in the prediction's terms: true is 1 beside integers, 1 is true
+    beside booleans, and the number 2.5 is the text "2.5". The second integer is 1 of a number's bits.
+    """
+    key = label.class_key
+    if flags & REGRESSION or key == NO_CLASS:
+        return np.float64(label.number + 0.0).view(np.int64), np.int32(1)  # -0.0 becomes 0.0
+    if key & 1:
+        number = text_numbers[key >> 1]
+        if not np.isnan(number):
+            return np.float64(number).view(np.int64), np.int32(1)
+        if class_key & 1 == 0 and (key == FALSE_KEY or key == TRUE_KEY):
+            return np.int64(0) if key == FALSE_KEY else np.int64(2), np.int32(0)
+    elif (class_key == FALSE_KEY or class_key == TRUE_KEY) and (key == 0 or key == 2):
+        return np.int64(FALSE_KEY) if key == 0 else np.int64(TRUE_KEY), np.int32(0)
+    return key, np.int32(0)
+
+
+@nb.njit(cache=True, nogil=True)
+def _learn(pair, label, flags, class_key, text_numbers):  # type: ignore[no-untyped-def]
+    """Add a label that says something to what its pair knows; return whether that shows."""
+    said, is_number = _said(label, flags, class_key, text_numbers)
+    if pair.earliest_ms == NO_LABEL:
+        pair.earliest_ms = label.time_ms
+        pair.earliest_record_ms = label.record_time_ms
+        pair.said = said
+        pair.said_number = is_number
+        pair.corrected = 0
+        return True
+    shows = False
+    if label.time_ms < pair.earliest_ms:
+        pair.earliest_ms = label.time_ms
+        shows = True
+    if label.record_time_ms < pair.earliest_record_ms:
+        pair.earliest_record_ms = label.record_time_ms
+        shows = True
+    if pair.corrected == 0 and (said != pair.said or is_number != pair.said_number):
+        pair.corrected = 1
+        shows = True
+    return shows
+
+
+@nb.njit(cache=True, nogil=True)
+def _emit(changes, n, sign, p, label, pair, event):  # type: ignore[no-untyped-def]
     c = changes[n]
     c.sign = sign
     c.time_ms = p.time_ms
@@ -98,10 +143,10 @@ def _emit(changes, n, sign, p, label, earliest_ms):  # type: ignore[no-untyped-d
     c.label_number = label.number
     c.probability = label.probability
     c.value = label.value
-    c.delay_ms = max(0, earliest_ms - p.time_ms)
-    c.age_ms = 0
-    c.corrected = 0
-    c.event = -1
+    c.delay_ms = max(0, pair.earliest_ms - p.time_ms)
+    c.age_ms = max(0, pair.earliest_record_ms - p.time_ms)
+    c.corrected = pair.corrected
+    c.event = event
     return n + 1
 
 
@@ -148,7 +193,8 @@ def _new_pair(pairs, positions):  # type: ignore[no-untyped-def]
 def add_predictions(  # type: ignore[no-untyped-def]
     id_low, id_high, time_ms, profile, number, begin, floor_ms,
     predictions, table, labels, label_table, pairs, positions, counters,
-    profile_stream, profile_flags, stream_model, text_ranks, source_ranks, answers,
+    profile_stream, profile_flags, profile_class, stream_model, text_ranks, text_numbers, source_ranks,
+    answers,
     outcome, changes, dead, ask,
 ):  # fmt: skip
     """Take in predictions ``begin`` and on; room for all of them must be there.
@@ -197,7 +243,7 @@ def add_predictions(  # type: ignore[no-untyped-def]
                 seq = positions[L_FIRST] + (slot - positions[L_HEAD]) % len(labels)
                 break
             label_place = (label_place + np.uint64(1)) & label_mask
-        newest, winner, earliest_ms = seq, np.int64(-1), NO_LABEL
+        newest, winner = seq, np.int64(-1)
         while seq >= positions[L_FIRST]:
             label = labels[label_slot(seq, positions, labels)]
             usable = (
@@ -206,8 +252,6 @@ def add_predictions(  # type: ignore[no-untyped-def]
                 and not (flags & REGRESSION and _no_number(label))
             )
             if usable:
-                if label.kind != NULL and label.time_ms < earliest_ms:
-                    earliest_ms = label.time_ms
                 if winner < 0:
                     winner = seq
                 else:
@@ -232,6 +276,10 @@ def add_predictions(  # type: ignore[no-untyped-def]
         table[place] = tail
         outcome[i] = ACCEPTED
         counters[C_ACCEPTED] += 1
+        if winner >= 0:
+            p.pair = _new_pair(pairs, positions)
+            pairs[p.pair].label = winner
+            pairs[p.pair].earliest_ms = NO_LABEL
         seq = newest
         while seq >= positions[L_FIRST]:
             label = labels[label_slot(seq, positions, labels)]
@@ -241,19 +289,18 @@ def add_predictions(  # type: ignore[no-untyped-def]
                         _set_state(label, DEAD, counters)
                         dead[n_dead] = label
                         n_dead += 1
-                elif seq != winner and label.state != JOINED:
-                    _set_state(label, REPLACED, counters)
+                else:
+                    if label.kind != NULL:
+                        _learn(pairs[p.pair], label, flags, profile_class[profile[i]], text_numbers)
+                    if seq != winner and label.state != JOINED:
+                        _set_state(label, REPLACED, counters)
             seq = label.older
         if winner >= 0:
             label = labels[label_slot(winner, positions, labels)]
             label.uses += 1
             _set_state(label, JOINED, counters)
-            j = _new_pair(pairs, positions)
-            pairs[j].label = winner
-            pairs[j].earliest_ms = earliest_ms
-            p.pair = j
             if flags & ANSWERED and label.kind != NULL:
-                n_changes = _emit(changes, n_changes, 1, p, label, earliest_ms)
+                n_changes = _emit(changes, n_changes, 1, p, label, pairs[p.pair], i)
     return len(id_low), n_changes, n_dead
 
 
@@ -261,7 +308,8 @@ def add_predictions(  # type: ignore[no-untyped-def]
 def add_labels(  # type: ignore[no-untyped-def]
     batch, begin, floor_ms,
     predictions, table, labels, label_table, pairs, positions, counters,
-    profile_stream, profile_flags, stream_model, text_ranks, source_ranks, answers,
+    profile_stream, profile_flags, profile_class, stream_model, text_ranks, text_numbers, source_ranks,
+    answers,
     changes, dead, ask,
 ):  # fmt: skip
     """Take in labels ``begin`` and on; room for them in ``labels`` must be there.
@@ -326,23 +374,26 @@ def add_labels(  # type: ignore[no-untyped-def]
                 j = _new_pair(pairs, positions)
                 p.pair = j
                 pairs[j].label = seq
-                pairs[j].earliest_ms = new.time_ms if new.kind != NULL else NO_LABEL
+                pairs[j].earliest_ms = NO_LABEL
                 label.uses += 1
                 _set_state(label, JOINED, counters)
-                if flags & ANSWERED and new.kind != NULL:
-                    n_changes = _emit(changes, n_changes, 1, p, label, new.time_ms)
+                if new.kind != NULL:
+                    _learn(pairs[j], new, flags, profile_class[p.profile], text_numbers)
+                    if flags & ANSWERED:
+                        n_changes = _emit(changes, n_changes, 1, p, label, pairs[j], i)
                 continue
             pair = pairs[p.pair]
-            before_ms, old = pair.earliest_ms, labels[label_slot(pair.label, positions, labels)]
-            if new.kind != NULL and new.time_ms < before_ms:
-                pair.earliest_ms = new.time_ms
+            old = labels[label_slot(pair.label, positions, labels)]
             wins = order(new, old, text_ranks, source_ranks, answers) == 1
-            if flags & ANSWERED and (wins or pair.earliest_ms != before_ms):
-                if old.kind != NULL:
-                    n_changes = _emit(changes, n_changes, -1, p, old, before_ms)
+            shown = n_changes
+            if flags & ANSWERED and old.kind != NULL:
+                shown = _emit(changes, n_changes, -1, p, old, pair, i)
+            learnt = new.kind != NULL and _learn(pair, new, flags, profile_class[p.profile], text_numbers)
+            if flags & ANSWERED and (wins or learnt):
+                n_changes = shown
                 now = label if wins else old
                 if now.kind != NULL:
-                    n_changes = _emit(changes, n_changes, 1, p, now, pair.earliest_ms)
+                    n_changes = _emit(changes, n_changes, 1, p, now, pair, i)
             if wins:
                 old.uses -= 1
                 if old.uses == 0:

@@ -38,6 +38,10 @@ PAIR = np.dtype(
     [
         ("label", np.int64),  # sequence number of the label in force
         ("earliest_ms", np.int64),  # of all its labels that say something; also the next free pair
+        ("earliest_record_ms", np.int64),  # likewise, by record time
+        ("said", np.int64),  # by one of them: a class, or where said_number is 1 the bits of a number
+        ("said_number", np.int32),
+        ("corrected", np.int32),  # 1 once two of them said different things
     ]
 )
 

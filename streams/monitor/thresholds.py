@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from schemas.figures import Figures
 from schemas.findings import AlertEvent, Task
 from schemas.settings import MonitorSettings, RuleSettings
 from streams.alerts.rules import WITHOUT_LABELS, concerns
@@ -10,8 +11,6 @@ from streams.drift import Frontier
 from streams.metrics import model_quality
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
-
-Figures = dict[str, float | int | bool | None]
 
 
 class Thresholds:

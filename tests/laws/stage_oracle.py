@@ -28,11 +28,6 @@ from schemas.panes import (
 )
 from schemas.records import DecodedBatch
 
-
-def age_of(event, said):
-    return 0.0
-
-
 POSITIVE = {"n": "a"}  # what ``[models.NAME] positive`` is set to
 EPSILON = 2.0**-52
 FOLDER = Path(schemas.__file__).parent
@@ -212,6 +207,13 @@ def weight_of(label):
     return 1 + Fraction(round((min(1 / sampled, 1e6) - 1) * 2**32), 2**32)
 
 
+def said_to(event, label):
+    """What a label says to a prediction, so that it can be compared."""
+    if is_regression(event):
+        return float(label["label"])
+    return in_terms_of(canonical(label["label"]), predicted_class(event) or "0")
+
+
 def _count_pair(row, event, label, said):
     """Count a pair; ``said`` are all its labels that say something, whatever came of them."""
     row["labelled"] += 1
@@ -232,7 +234,9 @@ def _count_pair(row, event, label, said):
         row["confusion"][f"{theirs}\x1f{mine}"] += 1
         row["confusion_extra"][f"{theirs}\x1f{mine}"] += extra
     ages = row["age_hits" if hit or mine is None else "age_misses"].setdefault(mine or "", defaultdict(int))
-    ages[age_bin(age_of(event, said))] += 1
+    age_ms = min(other["record_time_ms"] for other in said) - event["timestamp"]
+    ages[age_bin(age_ms)] += 1
+    row["corrected"] += len({said_to(event, other) for other in said}) > 1
     if event["scores"]:
         _count_scores(row, event, canonical(truth), weight, hit)
     if is_number(value) and is_number(truth) and event["scores"] is None:

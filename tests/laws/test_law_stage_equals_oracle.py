@@ -26,6 +26,8 @@ scores = st.one_of(
     st.dictionaries(st.sampled_from(["1", "true", "a", "é", "2.5", ""]), chances, max_size=5),
 )
 sampled = st.sampled_from([0.5, 0.3, 1.0, 0.07, 1e-9]) | st.floats(1e-4, 1)
+bound = st.sampled_from([0.0, 1.0, 2.0, -0.1, 1e9, -1e300])
+bounds = st.tuples(bound, bound)
 optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 
 
@@ -33,12 +35,18 @@ optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 def predictions(draw):
     failed = draw(st.integers(0, 5)) == 0
     time_ms = draw(times)
+    value = None if failed and draw(st.booleans()) else draw(values)
+    lower, upper = (
+        sorted(draw(bounds)) if type(value) in (int, float) and draw(st.booleans()) else (None, None)
+    )
     return {
         "prediction_id": draw(st.sampled_from("abcd")),
         "model": draw(st.sampled_from(["m", "n"])),
         "model_version": draw(st.sampled_from(["", "2"])),
         "timestamp": time_ms,
-        "prediction": None if failed and draw(st.booleans()) else draw(values),
+        "prediction": value,
+        "prediction_lower": lower,
+        "prediction_upper": upper,
         "scores": draw(st.none() | scores),
         "features": {},
         "segments": draw(
@@ -76,12 +84,14 @@ histories = st.lists(
 )
 
 
-def run(history, batch_sizes, rises=()):
+def run(history, batch_sizes, rises=(), prepare=None):
     """Feed a history in batches; ``rises`` are (position, floor) pairs. Returns (stage, rows sent)."""
     join = JoinSettings(hot_horizon_ms=0)
     models = {name: ModelSettings(positive=positive) for name, positive in POSITIVE.items()}
     monitor = MonitorSettings(pane_width_ms=WIDTH_MS, models=models)
     stage = PartitionStage(0, 1, -(10**15), join, monitor)
+    if prepare is not None:
+        prepare(stage)
     sent, offsets, pending = [], {"inference": 0, "label": 0}, []
     sizes = iter(batch_sizes)
     rises = dict(rises)

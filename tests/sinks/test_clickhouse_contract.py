@@ -64,6 +64,8 @@ def predictions(values: list[Any], features: list[dict[str, Any]] | None = None)
         "role": pa.array(["primary"] * n),
         "artifact_hash": pa.nulls(n, pa.string()),
         "trace_id": pa.array(["t"] * n),
+        "prediction_lower": pa.array([0.5 if i % 2 else None for i in range(n)], pa.float64()),
+        "prediction_upper": pa.array([1.5 if i % 2 else None for i in range(n)], pa.float64()),
         "offset": pa.array(range(n), pa.int64()),
         "record_time_ms": pa.array([T0_MS + 5] * n, pa.int64()),
     }
