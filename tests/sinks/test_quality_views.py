@@ -31,8 +31,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from schemas.figures import MODEL_QUALITY_COLUMNS
-from schemas.findings import ModelState
+from schemas.figures import CLASS_QUALITY_COLUMNS, MODEL_QUALITY_COLUMNS
+from schemas.findings import Calibration, ModelState
 from schemas.panes import (
     CLASS_BINS,
     COUNTS,
@@ -45,6 +45,7 @@ from schemas.panes import (
     read_panes,
 )
 from sinks.clickhouse.writers import Writer
+from streams.metrics.classification import class_quality
 from streams.metrics.quality import model_quality
 from streams.metrics.tasks import task_of
 
@@ -103,13 +104,19 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
                 cost=float(rng.random()) if rng.random() < 0.3 else None,
                 value=float(rng.normal(0, 5)) if rng.random() < 0.3 else None,
                 scores=scores,
-                sampled=float(rng.choice([0.05, 0.3, 1.0])) if model in SAMPLED and rng.random() < 0.9 else None,
+                sampled=float(rng.choice([0.05, 0.3, 1.0]))
+                if model in SAMPLED and rng.random() < 0.9
+                else None,
                 bounds=bounds,
                 age_ms=int(rng.choice([0, 1_000, 60_000, 7_200_000])) + int(rng.integers(0, 2_000)),
                 corrected=bool(rng.random() < 0.1),
             )
         )
     return events
+
+
+def seconds_of(time_ms: int) -> int:
+    return time_ms // 1_000
 
 
 def view(embedded_database: Any, name: str, window_s: int) -> list[dict[str, Any]]:
@@ -322,9 +329,7 @@ def test_class_quality_equals_scikit_learn_over_the_full_join(embedded_database:
         classes = sorted(set(y) | set(p))
         assert sorted(found[key]) == classes
         w = np.array([event.weight for event in labelled])
-        figures = precision_recall_fscore_support(
-            y, p, labels=classes, sample_weight=w, zero_division=np.nan
-        )
+        figures = precision_recall_fscore_support(y, p, labels=classes, sample_weight=w, zero_division=np.nan)
         for name, precision, recall, f1, _ in zip(classes, *figures, strict=True):
             row = found[key][name]
             assert (row["support"], row["predicted"]) == (y.count(name), p.count(name))
@@ -350,15 +355,47 @@ def test_quantiles_are_those_of_the_merged_histogram_to_the_digit(embedded_datab
             assert row[f"label_delay_p{q}_s"] == expected
 
 
-def test_model_quality_equals_the_stream_s_own_figures(embedded_database: Any) -> None:
+def test_every_figure_of_a_window_equals_the_stream_s_own(embedded_database: Any) -> None:
     rows = pane_rows(traffic(seed=10, n=900))
-    Writer(embedded_database.client, embedded_database.name).write_rollups(rows)
+    writer = Writer(embedded_database.client, embedded_database.name)
+    writer.write_rollups(rows)
     merged = windows(rows, 3_600)
-    for row in view(embedded_database, "model_quality", 3_600):
-        sums = merged[key_of(row)]
-        for name, value in model_quality(sums, task_of(sums), mature=False, window_ms=3_600_000).items():
-            near = pytest.approx(value, rel=1e-12, abs=1e-9) if isinstance(value, float) else value
-            assert row[name] == near, (name, key_of(row))
+    tasks = {key: task_of(sums) for key, sums in merged.items()}
+    until_ms = T0_MS + 3 * 3_600_000
+    models = {(model, version) for model, version, *_ in merged}
+    right = tuple(i / 33 for i in range(33))
+    known = {key: Calibration(*key, 500, right, until_ms) for key in models if key[1] == "1"}
+    writer.write_calibrations(list(known.values()))
+    recorded = {key: tasks[(*key, "", seconds_of(T0_MS))] for key in models}
+    writer.write_model_states([ModelState(*key, recorded[key], until_ms, until_ms) for key in models])
+    written, compared = view(embedded_database, "model_quality", 3_600), 0
+    for row in written:
+        key = key_of(row)
+        mature = key[3] * 1_000 + 3_600_000 <= until_ms
+        figures = model_quality(
+            merged[key],
+            recorded[key[:2]],
+            mature=mature,
+            window_ms=3_600_000,
+            calibration=known.get(key[:2]),
+        )
+        for name, value in figures.items():
+            if name == "nowcast_reason" and not mature:
+                continue
+            near = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+            assert row[name] == near, (name, key)
+        compared += mature and row["estimated_accuracy_error"] is not None
+    assert compared
+    classes: dict[Any, list[dict[str, Any]]] = {}
+    for row in view(embedded_database, "class_quality", 3_600):
+        classes.setdefault(key_of(row), []).append(row)
+    for key, sums in merged.items():
+        expected = [] if recorded[key[:2]] == "regression" else class_quality(sums)
+        found = sorted(classes.get(key, []), key=lambda row: row["class"])
+        assert [{name: row[name] for name in CLASS_QUALITY_COLUMNS} for row in found] == [
+            {n: pytest.approx(v, rel=1e-12) if isinstance(v, float) else v for n, v in row.items()}
+            for row in expected
+        ]
 
 
 def test_squares_of_labels_far_from_zero_do_not_cancel(embedded_database: Any) -> None:
@@ -509,13 +546,13 @@ def test_an_accuracy_panel_reads_neither_maps_nor_histograms(embedded_database: 
         row["explain"]
         for row in embedded_database.client.rows(
             "EXPLAIN header = 1, actions = 1 "
-            "SELECT window_start, accuracy, accuracy_nowcast, coverage, is_mature, labelled "
+            "SELECT window_start, accuracy, coverage, is_mature, labelled "
             "FROM model_quality(window_seconds = 3600) WHERE model = 'm'"
         )
     )
     assert "hits" in plan
-    histograms = ("latency", "delay", "calibration", "score_")
-    for column in ("confusion", "predicted", "statuses", "label_m2", *histograms):
+    histograms = ("latency", "delay", "calibration", "score_", "confidence", "age_")
+    for column in ("confusion", "r.predicted", "statuses", "label_m2", *histograms):
         assert column not in plan
 
 

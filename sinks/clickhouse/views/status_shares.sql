@@ -4,9 +4,9 @@ SELECT
     model_version,
     segment,
     window_start,
-    status.1 AS status,
-    status.2 AS calls,
-    status.2 / predictions AS share
+    ended.1 AS status,
+    ended.2 AS calls,
+    ended.2 / predictions AS share
 FROM
 (
     SELECT
@@ -22,6 +22,6 @@ FROM
     HAVING predictions > 0
 )
 ARRAY JOIN arrayFilter(
-    ended -> ended.2 > 0,
+    pair -> pair.2 > 0,
     arrayConcat([('ok', predictions - failures)], arrayZip(mapKeys(statuses), mapValues(statuses)))
-) AS status
+) AS ended

@@ -5,6 +5,7 @@ WITH
     (
         SELECT
             model,
+            model_version,
             predicted AS class,
             count() AS known,
             min(reliable) AS reliable,
@@ -15,7 +16,7 @@ WITH
             anyIf(arrived, hit) AS arrived_right,
             anyIf(arrived, NOT hit) AS arrived_wrong
         FROM ${database}.delay_curves FINAL
-        GROUP BY model, class
+        GROUP BY model, model_version, class
     ),
     joined AS
     (
@@ -28,7 +29,7 @@ WITH
             arrived_right[least(before + 1, length(arrived_right))] AS right_after,
             arrived_wrong[least(before + 1, length(arrived_wrong))] AS wrong_after
         FROM ${database}.unlabelled_answers(window_seconds = {window_seconds:UInt32}) AS p
-        LEFT JOIN curves AS c ON c.model = p.model AND c.class = p.class
+        LEFT JOIN curves AS c ON c.model = p.model AND c.model_version = p.model_version AND c.class = p.class
     ),
     classes AS
     (
