@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from schemas.findings import AlertEvent, Scalar
 from schemas.settings import RuleSettings
@@ -9,7 +10,7 @@ from streams.alerts.labels import hours
 from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
 from streams.alerts.rules import Verdict, alert_name, judge
 
-Figures = Mapping[str, float | int | bool | None]
+Figures = Mapping[str, Any]  # a row of model_quality
 MOST_TOLD = 64  # windows that are followed, the newest
 MOST_BEYOND = 120  # windows of one alert: it takes more late labels than there are to move so many
 PACE = 6  # parts of a window: a figure that only moves is told again no sooner than that
@@ -26,6 +27,7 @@ class Told:
     beyond: list[int] = field(default_factory=list)  # ends of the windows of this alert that were beyond
     settled: bool = False  # judged by labels that were all there
     owed: bool = False  # its figure has moved, and that is to be told
+    mature_ms: int = 0  # up to where windows were mature when it was judged last
 
     @property
     def start_ms(self) -> int:
@@ -113,8 +115,10 @@ class Threshold:
             if told.end_ms > mature_ms or told not in self._told:
                 continue
             reach_ms = max(told.beyond, default=told.end_ms) if told.verdict == "within" else told.end_ms
-            due = told.owed or not told.settled or changed(told.start_ms, reach_ms)
-            told.settled = True
+            # Younger windows of the alert change what they say by maturing, too.
+            matured = self.rule.on != "mature" and told.verdict == "within" and told.mature_ms < mature_ms
+            due = told.owed or not told.settled or matured or changed(told.start_ms, reach_ms)
+            told.settled, told.mature_ms = True, mature_ms
             if due:
                 events += self._judge_again(told, figures_of, now_ms)
         return events

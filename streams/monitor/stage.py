@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from schemas.figures import Figures
 from schemas.findings import (
     AlertEvent,
     Calibration,
@@ -153,7 +154,7 @@ class Monitor:
             found, told = drift.advance(store, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
-        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
+        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()
@@ -177,9 +178,7 @@ class Monitor:
         }
         return {model: known.until_ms for model, known in standings.items() if known.maturity != "learning"}
 
-    def figures(
-        self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int
-    ) -> dict[str, float | int | bool | None]:
+    def figures(self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int) -> Figures:
         """Return a row of ``model_quality`` of the window ``[start_ms, end_ms)``, nowcast and all.
 
         Panes of segments that no rule is about, and those that were dropped, are not in it.
@@ -187,7 +186,9 @@ class Monitor:
         series = self._store.series.get((model, model_version, segment))
         if series is None:
             return self.row(model, model_version, start_ms, end_ms, [], PaneSums())
-        panes = [(start, series.panes[start].sums()) for start in series.between(start_ms, end_ms)]
+        young = not self.mature(model, start_ms, end_ms)  # only a nowcast needs single panes
+        starts = series.between(start_ms, end_ms) if young else []
+        panes = [(start, series.panes[start].sums()) for start in starts]
         return self.row(model, model_version, start_ms, end_ms, panes, series.window(start_ms, end_ms))
 
     def row(
@@ -199,7 +200,7 @@ class Monitor:
         panes: Sequence[tuple[int, PaneSums]],
         total: PaneSums,
         task: Task | None = None,
-    ) -> dict[str, float | int | bool | None]:
+    ) -> Figures:
         """Return a row of ``model_quality`` of panes that somebody else keeps.
 
         Parameters
