@@ -1,5 +1,7 @@
 """What a user may configure: every section and key, its default, and the plain settings it turns into."""
 
+from collections.abc import Iterator
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -181,6 +183,14 @@ class Model(Section):
     maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
         None, alias="maturity_horizon", description="overrides the one of `[detection]`"
     )
+    implicit_label: str | None = Field(
+        None, description="what predictions without a label are taken for; unset: they stay unlabelled"
+    )
+    implicit_after_ms: DurationMs = Field(
+        86_400_000,
+        alias="implicit_after",
+        description="how long after its prediction it holds; not longer than `[join] hot_horizon`",
+    )
 
 
 class Rule(Section):
@@ -228,7 +238,13 @@ class Configuration(BaseModel):
             pane_width_ms=self.panes.width_ms,
             maturity_horizon_ms=self.maturity_horizon_ms,
             models={
-                name: ModelSettings(model.task, model.positive, model.maturity_horizon_ms)
+                name: ModelSettings(
+                    model.task,
+                    model.positive,
+                    model.maturity_horizon_ms,
+                    model.implicit_label,
+                    model.implicit_after_ms,
+                )
                 for name, model in self.models.items()
             },
             rules=tuple(RuleSettings(**dict(rule)) for rule in self.rules),
@@ -286,7 +302,30 @@ def problems(configuration: Configuration) -> list[tuple[tuple[str | int, ...], 
                 f"{configuration.join.hot_horizon_ms / 1000:g} s",
             )
         )
+    for name, model in configuration.models.items():
+        found += _implicit(name, model, configuration.join.hot_horizon_ms)
     return found
+
+
+def _implicit(name: str, model: Model, horizon_ms: int) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    path, after_s = ("models", name), f"{model.implicit_after_ms / 1000:g} s"
+    if model.implicit_label is None:
+        if "implicit_after_ms" in model.model_fields_set:
+            yield (*path, "implicit_after"), "has no effect without implicit_label", after_s
+        return
+    if model.implicit_after_ms > horizon_ms:
+        rule = f"must not be longer than [join] hot_horizon, {horizon_ms / 1000:g} s"
+        yield (*path, "implicit_after"), rule, after_s
+    if model.task == "regression" and not _is_number(model.implicit_label):
+        rule = "must be a number in quotes, since task is regression"
+        yield (*path, "implicit_label"), rule, f'"{model.implicit_label}"'
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _bounds(rule: Rule) -> str:

@@ -24,8 +24,6 @@ _MISSING = object()
 NOT_BUILT = {
     "privacy": "is not built yet; leave the section out",
     "reference": "is not built yet: references are frozen from a model's first mature traffic",
-    "implicit_label": "is not built yet: only labels that arrive are counted",
-    "implicit_after": "is not built yet: only labels that arrive are counted",
 }
 
 

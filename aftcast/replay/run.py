@@ -86,7 +86,7 @@ class Replay:
         self._predictions, self._labels = predictions, labels
         self._lifecycle = sorted(lifecycle, key=lambda event: event.timestamp_ms)
         self._width_ms, self._window_ms = settings.pane_width_ms, window_ms
-        self._stage = PartitionStage(0, 1, -NEVER_MS, JoinSettings(NEVER_MS, 10**18), settings)
+        self._stage = PartitionStage(0, 1, -NEVER_MS, JoinSettings(2 * NEVER_MS, 10**18), settings)
         self._monitor = Monitor(settings)
         self.windows = Windows(self._stage, self._monitor, settings, window_ms)
         self._keeps_history = history
@@ -153,6 +153,7 @@ class Replay:
             self._monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)
 
     def _monitor_advance(self, time_ms: int) -> None:
+        self._stage.advance(time_ms, time_ms)
         changed = self._stage.take_changed()
         if changed.num_rows:
             self._monitor.absorb(changed)
@@ -190,6 +191,7 @@ class Replay:
                 "joined": join.joined,
                 "replaced": join.replaced,
                 "waiting": join.waiting,
+                "implicit": join.implicit - join.implicit_replaced,
             },
             "lifecycle": {"read": len(self._lifecycle)},
             "unknown_fields": dict(sorted(unknown.items())),

@@ -49,6 +49,10 @@ class Occasion:
     summary: str
     value: float | None = None
     evidence: dict[str, Scalar] = field(default_factory=dict)
+    # Where an alert is about several signals at once, these are no labels and may differ from event to event.
+    segment: str = ""
+    feature: str = ""
+    metric: str = ""
 
 
 class LifeCycle:
@@ -108,8 +112,9 @@ class LifeCycle:
             summary=occasion.summary,
             corrects=corrects,
             model_version=subject.model_version,
-            segment=subject.segment,
-            metric=subject.metric,
+            segment=subject.segment or occasion.segment,
+            feature=occasion.feature,
+            metric=subject.metric or occasion.metric,
             value=occasion.value,
             threshold=subject.threshold,
             runbook_url=subject.runbook_url,

@@ -20,6 +20,8 @@ from schemas.coded import (
 )
 from schemas.columns import BOOLEAN
 from streams.join import kernels
+from streams.join.implicit import Implicit
+from streams.join.implicit import kernels as implicit_kernels
 from streams.join.layout import (
     COUNTERS,
     L_FIRST,
@@ -27,6 +29,7 @@ from streams.join.layout import (
     L_NEXT,
     LABEL,
     P_COUNT,
+    P_FIRST,
     P_HEAD,
     PAIR,
     PAIR_FREE,
@@ -56,6 +59,7 @@ class Meaning:
     text_numbers: np.ndarray
     source_ranks: np.ndarray
     class_texts: list[str]
+    implicit: Implicit
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ class JoinCounters:
 
     Predictions handed in: ``accepted + duplicates + reused``, of which ``cold_predictions`` came below the
     floor. Labels handed in: ``labels + dead_labels``, with
-    ``labels = waiting + joined + replaced + cold_labels``.
+    ``labels = waiting + joined + replaced + cold_labels``. Beside them, ``implicit`` labels were given, of
+    which ``implicit_replaced`` gave way to a real one or a withdrawal.
     """
 
     accepted: int
@@ -91,6 +96,8 @@ class JoinCounters:
     replaced: int
     dead_labels: int
     cold_labels: int
+    implicit: int = 0
+    implicit_replaced: int = 0
 
 
 class HotJoin:
@@ -183,6 +190,7 @@ class HotJoin:
                 self._positions, self._counters,
                 meaning.profiles.stream, meaning.profiles.flags, meaning.profiles.class_key,
                 meaning.stream_model, meaning.text_ranks, meaning.text_numbers, meaning.source_ranks, answers,
+                meaning.implicit.after_ms, meaning.implicit.class_key, meaning.implicit.number,
                 changes, dead, ask,
             )  # fmt: skip
             all_changes.append(changes[:n_changes])
@@ -193,6 +201,38 @@ class HotJoin:
                 room *= 2  # one label that meets more predictions than there was room for
                 self._reserve_pairs(room)
         return JoinResult(np.empty(0, np.uint8), _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+
+    @property
+    def next_prediction(self) -> int:
+        """The sequence number that the next prediction above the floor gets."""
+        return int(self._positions[P_FIRST] + self._positions[P_COUNT])
+
+    def give_implicit(self, places: np.ndarray, meaning: Meaning) -> JoinResult:
+        """Give predictions their implicit label, unless a label or a withdrawal met them already.
+
+        ``places`` are the low halves of their sequence numbers, uint32.
+        """
+        changes = np.empty(len(places), PAIR_CHANGE)
+        given = meaning.implicit
+        n = implicit_kernels.give(
+            places, self._predictions.rows, self._positions, self._counters, meaning.profiles.stream,
+            given.after_ms, given.class_key, given.number, changes,
+        )  # fmt: skip
+        return JoinResult(np.empty(0, np.uint8), changes[:n], np.empty(0, LABEL))
+
+    def implicit_due_ms(self, places: np.ndarray, meaning: Meaning) -> np.ndarray:
+        """Return when implicit labels of predictions fall due, shape ``(n,)``."""
+        due_ms = np.empty(len(places), np.int64)
+        implicit_kernels.due(
+            places, self._predictions.rows, self._positions, meaning.profiles.stream,
+            meaning.implicit.after_ms, due_ms,
+        )  # fmt: skip
+        return due_ms
+
+    def in_memory(self, places: np.ndarray) -> np.ndarray:
+        """Return which predictions have not left memory, shape ``(n,)``."""
+        ahead = (places.astype(np.int64) - self._positions[P_FIRST]) & 0xFFFFFFFF
+        return np.asarray(ahead < self._positions[P_COUNT])
 
     def raise_floor(self, floor_ms: int, profiles: Profiles) -> None:
         """Forget what is below ``floor_ms``; a floor only rises."""

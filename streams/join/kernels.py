@@ -5,6 +5,7 @@ import numpy as np
 
 from schemas.coded import ANSWERED, FALSE_KEY, NO_CLASS, REGRESSION, TRUE_KEY
 from schemas.columns import DOUBLE, LONG, NULL
+from streams.join.implicit.kernels import emit as emit_implicit
 from streams.join.layout import (
     ACCEPTED,
     BELOW_FLOOR,
@@ -13,6 +14,7 @@ from streams.join.layout import (
     C_COLD_PREDICTIONS,
     C_DEAD_LABELS,
     C_DUPLICATES,
+    C_IMPLICIT_REPLACED,
     C_JOINED,
     C_LABELS,
     C_REPLACED,
@@ -20,12 +22,15 @@ from streams.join.layout import (
     C_WAITING,
     DEAD,
     DUPLICATE,
+    IMPLICIT,
     JOINED,
     L_FIRST,
     L_HEAD,
     L_NEXT,
     NO_LABEL,
+    NO_PAIR,
     P_COUNT,
+    P_FIRST,
     P_HEAD,
     PAIR_FREE,
     PAIRS,
@@ -272,7 +277,7 @@ def add_predictions(  # type: ignore[no-untyped-def]
         p.time_ms = time_ms[i]
         p.number = number[i]
         p.profile = profile[i]
-        p.pair = -1
+        p.pair = NO_PAIR
         table[place] = tail
         outcome[i] = ACCEPTED
         counters[C_ACCEPTED] += 1
@@ -309,7 +314,7 @@ def add_labels(  # type: ignore[no-untyped-def]
     batch, begin, floor_ms,
     predictions, table, labels, label_table, pairs, positions, counters,
     profile_stream, profile_flags, profile_class, stream_model, text_ranks, text_numbers, source_ranks,
-    answers,
+    answers, implicit_after_ms, implicit_key, implicit_number,
     changes, dead, ask,
 ):  # fmt: skip
     """Take in labels ``begin`` and on; room for them in ``labels`` must be there.
@@ -371,6 +376,19 @@ def add_labels(  # type: ignore[no-untyped-def]
                 unusable = True
                 continue
             if p.pair < 0:
+                if p.pair == IMPLICIT:
+                    counters[C_IMPLICIT_REPLACED] += 1
+                    s = profile_stream[p.profile]
+                    n_changes = emit_implicit(
+                        changes,
+                        n_changes,
+                        -1,
+                        p,
+                        implicit_after_ms[s],
+                        implicit_key[s],
+                        implicit_number[s],
+                        i,
+                    )
                 j = _new_pair(pairs, positions)
                 p.pair = j
                 pairs[j].label = seq
@@ -451,6 +469,7 @@ def drop_below(  # type: ignore[no-untyped-def]
             positions[PAIR_FREE] = j
         positions[P_HEAD] = 0 if slot + 1 == len(predictions) else slot + 1
         positions[P_COUNT] -= 1
+        positions[P_FIRST] += 1
     mask = np.uint64(len(table) - 1)
     left = positions[L_NEXT] - positions[L_FIRST]
     while left > 0 and labels[positions[L_HEAD]].record_time_ms < floor_ms:

@@ -10,7 +10,7 @@ PREDICTION = np.dtype(
         ("time_ms", np.int64),
         ("number", np.float64),
         ("profile", np.int32),
-        ("pair", np.int32),  # index of its pair, -1 while no label has met it
+        ("pair", np.int32),  # index of its pair, or NO_PAIR or IMPLICIT
     ]
 )
 LABEL = np.dtype(
@@ -45,12 +45,13 @@ PAIR = np.dtype(
     ]
 )
 
+NO_PAIR, IMPLICIT = -1, -2  # no label has met the prediction; it has an implicit one
 WAITING, JOINED, REPLACED, DEAD = range(4)  # states of a label
 ACCEPTED, DUPLICATE, REUSED, BELOW_FLOOR = range(4)  # outcomes of a prediction
 
 # Places in the array of positions.
-P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS, VECTORS_FIRST = range(8)
-POSITIONS = 8
+P_HEAD, P_COUNT, L_HEAD, L_FIRST, L_NEXT, PAIR_FREE, PAIRS, VECTORS_FIRST, P_FIRST = range(9)
+POSITIONS = 9
 # Places in the array of counters, see Counters.
 (
     C_ACCEPTED,
@@ -63,7 +64,9 @@ POSITIONS = 8
     C_REPLACED,
     C_DEAD_LABELS,
     C_COLD_LABELS,
-) = range(10)
-COUNTERS = 10
+    C_IMPLICIT,
+    C_IMPLICIT_REPLACED,
+) = range(12)
+COUNTERS = 12
 
 NO_LABEL = np.iinfo(np.int64).max  # earliest_ms while every label withdraws

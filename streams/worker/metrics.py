@@ -39,6 +39,24 @@ SERIES = (
         lambda s, _: s.counters.labels_dead_lettered,
     ),
     Series(
+        "aftcast_implicit_labels",
+        "counter",
+        "Implicit labels given.",
+        lambda s, _: s.counters.join.implicit,
+    ),
+    Series(
+        "aftcast_implicit_labels_replaced",
+        "counter",
+        "Implicit labels that gave way to a real label or a withdrawal.",
+        lambda s, _: s.counters.join.implicit_replaced,
+    ),
+    Series(
+        "aftcast_implicit_labels_not_given",
+        "counter",
+        "Predictions that left full memory before theirs was due, or are numbers and it is none.",
+        lambda s, _: s.counters.implicit_cold + s.counters.implicit_unusable,
+    ),
+    Series(
         "aftcast_floors_raised_by_cap",
         "counter",
         "Times that full memory raised the hot floor.",

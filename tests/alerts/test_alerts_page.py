@@ -7,6 +7,7 @@ from pathlib import Path
 from schemas.settings import RuleSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.drifts import DriftAlert
+from streams.alerts.labels import HorizonTooShort, LabelsLate
 from streams.alerts.silence import Silence
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +32,12 @@ def test_rule_keys_are_those_of_the_settings() -> None:
 
 
 def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
-    drift = DriftAlert("m", "1", "error", pane_width_ms=1, horizon_ms=0)
     lives = [
-        drift._worse,
-        drift._better,
+        *DriftAlert("m", "1", pane_width_ms=1).lives,
         Silence("m", None).life,
         Silence("m", "1").life,
+        LabelsLate("m", "1").life,
+        HorizonTooShort("m", "1").life,
         DeadLetters(0.05).life,
     ]
     for subject in (life.subject for life in lives):

@@ -127,9 +127,27 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
         ('[metrics]\nport = "many"\n', 'aftcast.toml:2: [metrics] port must be a whole number; got "many"'),
         ("metrics.port = 65536\n", "aftcast.toml:1: [metrics] port must be at most 65535; got 65536"),
         (
-            '[models.fraud]\nimplicit_label = "0"\n',
-            "aftcast.toml:2: [models.fraud] implicit_label is not built yet: only labels that arrive are"
-            " counted",
+            '[models.fraud]\nimplicit_label = "0"\nimplicit_after = "25h"\n',
+            "aftcast.toml:3: [models.fraud] implicit_after must not be longer than [join] hot_horizon, 86400"
+            " s; got 90000 s",
+        ),
+        (
+            '[join]\nhot_horizon = "1h"\n[models.fraud]\nimplicit_label = "0"\n',
+            "aftcast.toml:3: [models.fraud] implicit_after must not be longer than [join] hot_horizon, 3600"
+            " s; got 86400 s",
+        ),
+        (
+            '[models.fraud]\nimplicit_after = "1h"\n',
+            "aftcast.toml:2: [models.fraud] implicit_after has no effect without implicit_label; got 3600 s",
+        ),
+        (
+            "[models.fraud]\nimplicit_label = 0\n",
+            "aftcast.toml:2: [models.fraud] implicit_label must be text in quotes; got 0",
+        ),
+        (
+            '[models.price]\ntask = "regression"\nimplicit_label = "none"\n',
+            "aftcast.toml:3: [models.price] implicit_label must be a number in quotes, since task is"
+            ' regression; got "none"',
         ),
         (
             '[models.fraud]\ntask = "binari"\n',

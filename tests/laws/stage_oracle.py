@@ -109,8 +109,10 @@ def rank(label):
 class Oracle:
     """One partition, one event at a time; keeps every prediction with every label that reached it."""
 
-    def __init__(self, width_ms):
+    def __init__(self, width_ms, implicit=None):
         self.width_ms = width_ms
+        self.implicit = implicit or {}  # model -> (label, after_ms)
+        self.aligned_ms = -(10**15)
         self.floor_ms = -(10**15)
         self.predictions = []  # (event, labels that reached it)
         self.duplicates = []
@@ -156,12 +158,23 @@ class Oracle:
         for event, labels in self.predictions:
             for row in self._rows_of(rows, event):
                 _count_prediction(row, event)
-                if event["status"] == "ok" and event["prediction"] is not None and labels:
+                if event["status"] != "ok" or event["prediction"] is None:
+                    continue
+                labels = labels or self.implicit_of(event)  # noqa: PLW2901
+                if labels:
                     winner = max(labels, key=rank)
                     if winner["label"] is not None:
                         said = [label for label in labels if label["label"] is not None]
                         _count_pair(row, event, winner, said)
         return {key: _finished(row) for key, row in rows.items()}
+
+    def implicit_of(self, event):
+        value, after_ms = self.implicit.get(event["model"], (None, 0))
+        given_ms = event["timestamp"] + after_ms
+        if value is None or given_ms > self.aligned_ms or (is_regression(event) and not is_number(value)):
+            return []
+        more = {"sampling_probability": None, "value": None, "source": "", "model": ""}
+        return [{"label": value, "timestamp": given_ms, "record_time_ms": given_ms} | more]
 
     def _rows_of(self, rows, event):
         pane_ms = event["timestamp"] // self.width_ms * self.width_ms

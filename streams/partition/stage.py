@@ -6,52 +6,28 @@ Pure: no clock, no I/O. The same code runs behind Faust, behind ``aftcast replay
 import secrets
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.coded import NO_CLASS, FloatArray, PairChanges
-from schemas.columns import DOUBLE
+from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
-from streams.codes.classes import number_text, text_number
 from streams.codes.coder import Coder
-from streams.join.hot import HotJoin, JoinCounters, JoinResult, Meaning, label_text
+from streams.join.hot import HotJoin, JoinResult, Meaning
 from streams.join.layout import ACCEPTED, BELOW_FLOOR, DUPLICATE, REUSED
 from streams.panes.rows import PaneRows
 from streams.panes.store import PaneStore
+from streams.partition.counters import FloorStep, StageCounters
+from streams.partition.dead_letters import labels_no_numbers, reused_ids
+from streams.partition.implicit import DueQueue, ImplicitSettings
+from streams.partition.meaning import Meanings
+from streams.partition.watermarks import Watermarks
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
 ROWS_AT_ONCE = 4_096  # of panes read out
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
-
-
-@dataclass(frozen=True, slots=True)
-class FloorStep:
-    """One rise of the floor, and the offsets at which it happened: what the cold join goes by."""
-
-    floor_ms: int
-    next_inference_offset: int
-    next_label_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageCounters:
-    """Where every event went, since the start.
-
-    ``inference_read = join.accepted + join.duplicates + tests + inference_dead_lettered`` and
-    ``labels_read = join.labels + labels_dead_lettered``, at any moment.
-    """
-
-    inference_read: int
-    inference_dead_lettered: int
-    tests: int
-    labels_read: int
-    labels_dead_lettered: int
-    join: JoinCounters
-    floors_raised_by_cap: int
 
 
 class PartitionStage:
@@ -103,13 +79,14 @@ class PartitionStage:
         self.floor_steps: deque[FloorStep] = deque(maxlen=FLOOR_STEPS_KEPT)
         self._last_rows: list[pa.RecordBatch] = []
         self._dead_letters: list[DeadLetter] = []
-        self._watermarks: dict[int, int] = {}
+        self._watermarks = Watermarks(vocabulary.stream_names)
         self._inference_read = self._labels_read = self._tests = 0
         self._inference_dead = self._labels_dead = 0
         self._raised_by_cap = 0
-        self._meaning_sizes = (-1, -1, -1)
-        self._ranks: tuple[IntArray, IntArray, FloatArray, IntArray]
-        self._text_numbers: list[float] = []
+        self._implicit = ImplicitSettings(monitor.models)
+        self._due = DueQueue(self._width_ms)
+        self._implicit_cold = self._implicit_unusable = 0
+        self._meanings = Meanings(self._coder, self._implicit)
 
     # -- events in -----------------------------------------------------------------------------------------
 
@@ -124,7 +101,8 @@ class PartitionStage:
             return
         coded, tests = self._coder.predictions(columns)
         self._tests += tests
-        meaning = self._meaning()
+        meaning = self._meanings.now()
+        first = self._join.next_prediction
         result = self._join.add_predictions(coded, meaning)
         taken = np.flatnonzero(result.outcome == ACCEPTED)
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
@@ -132,8 +110,13 @@ class PartitionStage:
         self._settle(result, meaning)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
-            self._set_reused_aside(columns, coded.row[reused])
-        self._note_watermarks(coded.stream, coded.time_ms, result.outcome)
+            letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
+            self._inference_dead += len(letters)
+            self._dead_letters += letters
+        if self._implicit:
+            self._await_implicit(coded, taken, first, meaning)
+        used = result.outcome != BELOW_FLOOR
+        self._watermarks.note(coded.stream[used], coded.time_ms[used])
         self._hold_the_cap()
 
     def apply_labels(self, batch: DecodedBatch) -> None:
@@ -146,7 +129,7 @@ class PartitionStage:
         if not columns.num_rows:
             return
         coded = self._coder.labels(columns)
-        meaning = self._meaning()
+        meaning = self._meanings.now()
         self._settle(self._join.add_labels(coded, meaning), meaning)
 
     def limit_waiting(self, max_bytes: int) -> None:
@@ -154,9 +137,15 @@ class PartitionStage:
         self._max_waiting_bytes = max_bytes
 
     def advance(self, inference_ms: int, labels_ms: int) -> None:
-        """Let time pass: both topics are read up to these record times; the floor follows the smaller."""
+        """Let time pass: both topics are read up to these record times.
+
+        With the smaller of them come implicit labels, and behind them the floor.
+        """
         aligned_ms = min(inference_ms, labels_ms)
-        self._raise_floor((aligned_ms - self._settings.hot_horizon_ms) // self._width_ms * self._width_ms)
+        if self._implicit:
+            self._give_implicit(aligned_ms)
+        horizon_ms = max(self._settings.hot_horizon_ms, self._implicit.longest_ms)
+        self._raise_floor((aligned_ms - horizon_ms) // self._width_ms * self._width_ms)
 
     # -- results out ---------------------------------------------------------------------------------------
 
@@ -223,6 +212,8 @@ class PartitionStage:
             labels_dead_lettered=self._labels_dead + join.dead_labels,
             join=join,
             floors_raised_by_cap=self._raised_by_cap,
+            implicit_cold=self._implicit_cold,
+            implicit_unusable=self._implicit_unusable,
         )
 
     @property
@@ -231,7 +222,7 @@ class PartitionStage:
 
     @property
     def waiting_bytes(self) -> int:
-        return self._join.prediction_bytes
+        return self._join.prediction_bytes + self._due.nbytes
 
     @property
     def pane_bytes(self) -> int:
@@ -244,92 +235,47 @@ class PartitionStage:
     @property
     def watermarks(self) -> dict[str, int]:
         """The largest event time seen, by model."""
-        names = self._coder.vocabulary.stream_names
-        found: dict[str, int] = {}
-        for stream, time_ms in self._watermarks.items():
-            model = names[stream][0]
-            found[model] = max(time_ms, found.get(model, time_ms))
-        return found
+        return self._watermarks.by_model()
 
     # -- inside --------------------------------------------------------------------------------------------
-
-    def _meaning(self) -> Meaning:
-        vocabulary = self._coder.vocabulary
-        sizes = (len(vocabulary.stream_model), len(vocabulary.classes), len(vocabulary.sources))
-        if sizes != self._meaning_sizes:
-            self._meaning_sizes = sizes
-            texts = vocabulary.classes.texts
-            self._text_numbers += map(text_number, texts[len(self._text_numbers) :])
-            self._ranks = (
-                np.array(vocabulary.stream_model, np.int64),
-                vocabulary.classes.ranks(),
-                np.array(self._text_numbers),
-                vocabulary.sources.ranks(),
-            )
-        return Meaning(self._coder.profiles(), *self._ranks, vocabulary.classes.texts)
 
     def _settle(self, result: JoinResult, meaning: Meaning) -> None:
         changes = result.changes
         if len(changes):
-            self._name_fractions(changes, meaning)
+            self._meanings.name_fractions(changes, meaning)
             self._panes.add_pairs(changes, meaning.profiles, self._join.vectors.ring)
-        for label in result.dead_labels:
-            self._dead_letters.append(
-                DeadLetter(
-                    topic=self._label_topic,
-                    partition=self.partition,
-                    offset=int(label["offset"]),
-                    reason="label_not_a_number: the model is a regression",
-                    field="label",
-                    value=label_text(label, meaning.class_texts)[:200],
-                    received_at_ms=int(label["record_time_ms"]),
-                )
-            )
+        self._dead_letters += labels_no_numbers(
+            self._label_topic, self.partition, result.dead_labels, meaning.class_texts
+        )
 
-    def _name_fractions(self, changes: PairChanges, meaning: Meaning) -> None:
-        """Look up the class of labels such as 2.5 where a class was predicted: regression needs none."""
-        nameless = (changes["label_key"] == NO_CLASS) & (changes["label_kind"] == DOUBLE)
-        nameless &= meaning.profiles.class_key[changes["profile"]] != NO_CLASS
-        if nameless.any():
-            names = self._coder.vocabulary.classes
-            numbers, inverse = np.unique(changes["label_number"][nameless], return_inverse=True)
-            keys = np.array([names.code(number_text(float(x))) << 1 | 1 for x in numbers], np.int64)
-            changes["label_key"][nameless] = keys[inverse]
+    def _await_implicit(self, coded: CodedPredictions, taken: IntArray, first: int, meaning: Meaning) -> None:
+        """Queue predictions that may get an implicit label; ``first`` numbers the first of ``taken``."""
+        flags = meaning.profiles.flags[coded.profile[taken]]
+        stream = coded.stream[taken]
+        after_ms = meaning.implicit.after_ms[stream]
+        waits = (after_ms >= 0) & (flags & ANSWERED != 0)
+        unusable = waits & (flags & REGRESSION != 0) & np.isnan(meaning.implicit.number[stream])
+        self._implicit_unusable += int(unusable.sum())
+        waits &= ~unusable
+        if waits.any():
+            due_ms = coded.time_ms[taken[waits]] + after_ms[waits]
+            self._due.add(due_ms, first + np.flatnonzero(waits))
 
-    def _set_reused_aside(self, columns: pa.RecordBatch, rows: IntArray) -> None:
-        chosen = columns.take(pa.array(rows))
-        for offset, name, record_time_ms in zip(
-            chosen.column("offset").to_pylist(),
-            chosen.column("prediction_id").to_pylist(),
-            chosen.column("record_time_ms").to_pylist(),
-            strict=True,
-        ):
-            self._inference_dead += 1
-            self._dead_letters.append(
-                DeadLetter(
-                    topic=self._inference_topic,
-                    partition=self.partition,
-                    offset=offset,
-                    reason="id_reused: an earlier prediction with this id has another timestamp",
-                    field="prediction_id",
-                    value=name[:200],
-                    received_at_ms=record_time_ms,
-                )
-            )
-
-    def _note_watermarks(self, stream, time_ms, outcome) -> None:  # type: ignore[no-untyped-def]
-        used = outcome != BELOW_FLOOR
-        for code in np.unique(stream[used]):
-            newest = int(time_ms[used & (stream == code)].max())
-            self._watermarks[int(code)] = max(newest, self._watermarks.get(int(code), newest))
+    def _give_implicit(self, until_ms: int) -> None:
+        meaning = self._meanings.now()
+        places = self._due.take(until_ms, lambda some: self._join.implicit_due_ms(some, meaning))
+        if len(places):
+            self._settle(self._join.give_implicit(places, meaning), meaning)
 
     def _hold_the_cap(self) -> None:
-        if self._join.prediction_bytes > self._max_waiting_bytes and self._join.waiting_predictions:
+        if self.waiting_bytes > self._max_waiting_bytes and self._join.waiting_predictions:
             time_ms = self._join.time_of_share(SHARE_DROPPED_BY_CAP)
             floor_ms = (time_ms // self._width_ms + 1) * self._width_ms
             if floor_ms > self.floor_ms:
                 self._raised_by_cap += 1
                 self._raise_floor(floor_ms)
+                # Before they are due: what is theirs is left to the cold join.
+                self._implicit_cold += self._due.keep(self._join.in_memory)
 
     def _raise_floor(self, floor_ms: int) -> None:
         if floor_ms <= self.floor_ms:
