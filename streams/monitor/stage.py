@@ -16,6 +16,7 @@ from schemas.findings import (
     Task,
 )
 from schemas.panes import PaneSums
+from schemas.references import FeatureReference
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
@@ -41,6 +42,7 @@ class Findings:
     states: tuple[ModelState, ...] = ()
     curves: tuple[DelayCurve, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    references: tuple[FeatureReference, ...] = ()
 
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures

@@ -12,7 +12,7 @@ from schemas.references import FeatureReference
 from streams.references.counts import FeatureCounts
 
 CELLS = 20  # each holds a twentieth of the numbers where no value is more frequent than that
-# Categories have a cell each. Where there are more, only frequent ones: the most frequent of many rare ones were
+# Categories have a cell each. Of very many only frequent ones have: the most frequent of many rare ones were
 # so by luck, and would seem to have become rarer ever since.
 TOP_CATEGORIES = 30
 FREQUENT = 100  # values: their luck is a tenth of them at most

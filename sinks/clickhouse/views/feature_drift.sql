@@ -54,7 +54,7 @@ WITH
         i -> if(i = found, 0.5, 1.) * exp(
             log_choose(together, i) + log_choose(total - together, n - i) - log_choose(total, n)
         ),
-        range(if(asked, toInt64(found), toInt64(0)), if(asked, toInt64(least(together, n)) + 1, toInt64(0)))
+        range(if(asked, toInt64(found), toInt64(0)), if(asked, toInt64(least(toFloat64(together), toFloat64(n))) + 1, toInt64(0)))
     )) AS more_than_before,
     (z, skewness) -> erfc(abs(if(
         abs(skewness) > 1e-4,
@@ -234,7 +234,18 @@ FROM
         FROM
         (
             SELECT
-                f.*,
+                f.model AS model,
+                f.model_version AS model_version,
+                f.segment AS segment,
+                f.feature AS feature,
+                f.window_start AS window_start,
+                f.n AS n,
+                f.numbers AS numbers,
+                f.total AS total,
+                f.m2 AS m2,
+                f.grid AS grid,
+                f.categories AS categories,
+                f.other AS other,
                 ifNull(w.predictions, 0) AS predictions,
                 predictions - f.n AS missing,
                 ifNull(r.reference_version, '') != '' AS known,
