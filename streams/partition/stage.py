@@ -14,6 +14,8 @@ from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.codes.coder import Coder
+from streams.features.names.slots import LeftOut
+from streams.features.store import FeatureStore
 from streams.join.hot import HotJoin, JoinResult, Meaning
 from streams.join.layout import ACCEPTED, BELOW_FLOOR, DUPLICATE, REUSED
 from streams.panes.rows import PaneRows
@@ -27,6 +29,7 @@ from streams.partition.watermarks import Watermarks
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
 ROWS_AT_ONCE = 4_096  # of panes read out
+FEATURE_ROWS_AT_ONCE = 256  # of panes, each with all its features
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
 
 
@@ -74,6 +77,14 @@ class PartitionStage:
             vocabulary.class_text,
             vocabulary.statuses.texts,
         )
+        self._features = FeatureStore(
+            self._width_ms,
+            partition,
+            vocabulary.stream_names,
+            vocabulary.segments.names.texts,
+            monitor.segments,
+        )
+        self._last_features: list[pa.RecordBatch] = []
         self.next_inference_offset = 0
         self.next_label_offset = 0
         self.floor_steps: deque[FloorStep] = deque(maxlen=FLOOR_STEPS_KEPT)
@@ -107,6 +118,7 @@ class PartitionStage:
         taken = np.flatnonzero(result.outcome == ACCEPTED)
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
         self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
+        self._features.add(columns.column("features"), coded, taken, meaning.profiles)
         self._settle(result, meaning)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
@@ -161,6 +173,28 @@ class PartitionStage:
         self._panes.mark_read(rows)
         self._last_rows = []
         return pa.concat_batches(batches) if len(batches) > 1 else batches[0]
+
+    def take_changed_features(self, closed_ms: int | None = None) -> pa.RecordBatch:
+        """Return the rows, of ``FEATURE_COLUMNS``, that changed since they were last returned.
+
+        With ``closed_ms`` only those of panes that end at or before it: an open pane changes all the time.
+        """
+        last, self._last_features = self._last_features, []
+        return pa.concat_batches([*last, self._features.changed_rows(self.revision, closed_ms)])
+
+    def feature_rows(
+        self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``FEATURE_COLUMNS`` in memory, changed or not, as ``panes_of`` yields panes.
+
+        They are sorted by model, version, segment, pane, signal and feature.
+        """
+        for keys in self._features.keys_of(model, start_ms, end_ms, FEATURE_ROWS_AT_ONCE):
+            yield self._features.rows_of(keys, self.revision)
+
+    def features_left_out(self) -> list[LeftOut]:
+        """Return features that are not counted, as their model version has too many."""
+        return self._features.left_out()
 
     def models(self) -> list[str]:
         """Return the models met so far, sorted."""
@@ -226,7 +260,7 @@ class PartitionStage:
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes
+        return self._panes.nbytes + self._features.nbytes
 
     @property
     def predictions_in_memory(self) -> int:
@@ -285,6 +319,10 @@ class PartitionStage:
         if len(changed):
             self._last_rows.append(self._rows.batch(changed, self.revision))
         self._panes.drop(gone)
+        features = self._features.changed_rows(self.revision, floor_ms)
+        if features.num_rows:
+            self._last_features.append(features)
+        self._features.drop_below(floor_ms)
         self._join.raise_floor(floor_ms, self._coder.profiles())
         self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
 

@@ -1,0 +1,1 @@
+"""What predictions carried: counts of every feature per pane, on a grid that no data chooses."""

@@ -1,0 +1,1 @@
+"""How feature counts are read out, moved together, and kept small while nothing changes them."""

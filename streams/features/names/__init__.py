@@ -1,0 +1,1 @@
+"""Which feature of a model version is counted under which slot."""
