@@ -50,7 +50,8 @@ class Features:
 
     def __init__(self, settings: MonitorSettings, known: Iterable[FeatureReference] = ()) -> None:
         self._settings = settings
-        self._given = {reference.key: reference for reference in known}
+        self._given = tuple(known)
+        self._adopted: set[tuple[str, str]] = set()
         self.references: dict[FeatureKey, FeatureReference] = {}
         self._open: dict[int, dict[FeatureKey, dict[int, tuple[int, FeatureCounts]]]] = {}
         self._gathered: dict[FeatureKey, _Gathered] = {}
@@ -95,7 +96,7 @@ class Features:
                 for key, rows in self._open.pop(start_ms).items()
             }
             changed |= self._adopt(pane, start_ms)
-            scopes = {key[:3] for key in pane}
+            scopes = {(key[0], key[1], key[2]) for key in pane}
             # A feature that nobody sent in a pane is missing in all of it.
             absent = {key for key in self.references if key[:3] in scopes and key not in pane}
             for key in sorted({*pane, *absent}):
@@ -112,23 +113,20 @@ class Features:
         return found, signals
 
     def _adopt(self, pane: dict[FeatureKey, FeatureCounts], start_ms: int) -> set[tuple[str, str]]:
-        """Put references that were given to use, once their version is seen; of any version under ''."""
+        """Put references that were given to use where their version is seen first; '' is any version."""
         changed = set()
-        for model, version in {key[:2] for key in pane}:
-            for given in list(self._given.values()):
-                key = (model, version, *given.key[2:])
+        for model, version in {key[:2] for key in pane} - self._adopted:
+            self._adopted.add((model, version))
+            for given in sorted(self._given, key=lambda reference: reference.model_version):
                 if given.model == model and given.model_version in ("", version):
-                    own = self._given.get(key)  # type: ignore[arg-type]
-                    if key not in self.references:
-                        chosen = given if own is None else own
-                        self._hold(replace(chosen, model_version=version, as_of_ms=start_ms))
-                        changed.add((model, version))
+                    self._hold(replace(given, model_version=version, as_of_ms=start_ms))
+                    changed.add((model, version))
         return changed
 
     def _gather(
         self,
         pane: dict[FeatureKey, FeatureCounts],
-        scopes: set[tuple[str, ...]],
+        scopes: set[tuple[str, str, str]],
         start_ms: int,
         predictions: Predictions,
     ) -> set[tuple[str, str]]:

@@ -22,6 +22,7 @@ from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
 from streams.drift import Frontier, check_detector
 from streams.monitor.drifts import VersionDrift
+from streams.monitor.features import FeatureKey, Features
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.silences import Silences
@@ -84,6 +85,7 @@ class Monitor:
         self._happenings = Happenings()
         self._thresholds = Thresholds(settings)
         self._silences = Silences(settings)
+        self._features = Features(settings, settings.references)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
@@ -91,6 +93,10 @@ class Monitor:
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
+
+    def absorb_features(self, rows: pa.RecordBatch) -> None:
+        """Take in rows of ``FEATURE_COLUMNS``; of a pane and partition the newest revision counts."""
+        self._features.absorb(rows)
 
     def absorb_totals(self, totals: StreamTotals) -> None:
         """Take in the running totals of one partition, for the share of dead letters."""
@@ -144,12 +150,17 @@ class Monitor:
             found, told = drift.advance(series, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
+        references, _ = self._features.advance(frontier.closed_until_ms, self._predictions)
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
-        return Findings(tuple(drifts), named, tuple(states))
+        return Findings(tuple(drifts), named, tuple(states), references=tuple(references))
+
+    def references(self) -> dict[FeatureKey, FeatureReference]:
+        """Return what each feature is held against, by model, version, segment, signal and feature."""
+        return dict(self._features.references)
 
     def models(self) -> dict[tuple[str, str], Task]:
         """Return the task of each model and version seen so far, in sorted order."""
@@ -172,6 +183,11 @@ class Monitor:
                 series.window(start_ms, start_ms + window_ms),
                 start_ms + window_ms <= mature_ms,
             )
+
+    def _predictions(self, model: str, version: str, segment: str, start_ms: int) -> int | None:
+        series = self._store.series.get((model, version, segment))
+        pane = None if series is None else series.panes.get(start_ms)
+        return None if pane is None else pane.sums().counts["predictions"]
 
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version

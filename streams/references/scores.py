@@ -1,9 +1,10 @@
 """The row of ``feature_drift`` of one feature and window: figures, tests, and whether it drifted."""
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.references import FeatureReference
-from streams.references.cells import Cells, map_cells
+from streams.references.cells import Cells, FloatArray, map_cells
 from streams.references.counts import FeatureCounts
 from streams.references.distances import (
     hellinger_distance,
@@ -102,9 +103,7 @@ def value_p(counts: FeatureCounts, cells: Cells, reference: FeatureReference) ->
     groups = pool(together, cells.numeric, least)
     k = int(groups.max()) + 1
     if k > 1:
-        found.append(
-            likelihood_ratio(np.bincount(groups, cells.window, k), np.bincount(groups, cells.reference, k))
-        )
+        found.append(likelihood_ratio(_sums(groups, cells.window, k), _sums(groups, cells.reference, k)))
     numeric = slice(0, cells.numeric)
     numbers = together[numeric]
     if counts.numbers and reference.numbers:
@@ -149,3 +148,7 @@ def _wasserstein(counts: FeatureCounts, cells: Cells, reference: FeatureReferenc
     )
     # No less than the difference of means, which are exact where cells are coarse.
     return max(moved, abs(counts.sum / counts.numbers - reference.sum / reference.numbers))
+
+
+def _sums(groups: npt.NDArray[np.int64], counts: FloatArray, k: int) -> FloatArray:
+    return np.bincount(groups, counts, k).astype(np.float64)

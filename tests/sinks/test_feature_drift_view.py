@@ -138,7 +138,8 @@ def test_feature_drift_in_sql_equals_the_stream_to_the_ninth_digit(
     stale = [replace(one, as_of_ms=0, reference_version="old", n=1) for one in held]
     writer.write("feature_references", reference_rows([*held, *stale]))
     found = database.client.rows(
-        "SELECT * FROM feature_drift(window_seconds = {seconds:UInt32}) ORDER BY segment, feature, window_start",
+        "SELECT * FROM feature_drift(window_seconds = {seconds:UInt32}) "
+        "ORDER BY segment, feature, window_start",
         {"seconds": window_s},
     )
     by_key = {reference.key: reference for reference in held}
