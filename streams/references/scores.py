@@ -146,8 +146,9 @@ def _wasserstein(counts: FeatureCounts, cells: Cells, reference: FeatureReferenc
     moved = wasserstein_distance(
         cells.window[numeric], cells.reference[numeric], cells.values, cells.reference_values
     )
-    # No less than the difference of means, which are exact where cells are coarse.
-    return max(moved, abs(counts.sum / counts.numbers - reference.sum / reference.numbers))
+    # No less than the difference of means, which are exact, and just that where cells are coarse.
+    difference = abs(counts.sum / counts.numbers - reference.sum / reference.numbers)
+    return difference if is_narrow(counts, reference) else max(moved, difference)
 
 
 def _sums(groups: npt.NDArray[np.int64], counts: FloatArray, k: int) -> FloatArray:

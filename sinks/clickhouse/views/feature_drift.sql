@@ -30,7 +30,8 @@ SELECT
     psi_value + if(compared, 0, NULL) AS psi,
     sqrt(greatest(0., divergence / 2)) + if(compared, 0, NULL) AS jensen_shannon,
     sqrt(hellinger_square / 2) + if(compared, 0, NULL) AS hellinger,
-    greatest(way, abs(difference)) + if(compared AND with_numbers, 0, NULL) AS wasserstein,
+    [greatest(way, abs(difference)), abs(difference)][1 + is_close] + if(compared AND with_numbers, 0, NULL)
+        AS wasserstein,
     least(1., length(p_values) * arrayMin(arrayPushBack(p_values, 1.))) + if(empty(p_values), 1, 0)
         + if(tested AND compared, 0, NULL) AS p_value,
     [1., erfc(sqrt(greatest(0., missing_ratio) / 2)), least(1., 2 * least(1., missing_tail))][
@@ -88,8 +89,9 @@ FROM
                 AND all_numbers - arrayMax(c -> c.1 + c.2, cells) >= 5. * all_numbers / least(numbers, reference_numbers)
                 AS is_ranked,
             m2 + reference_m2 + difference * difference * toFloat64(numbers) * reference_numbers / all_numbers AS squares,
-            with_numbers AND length(edges) > 1 AND squares > all_numbers * pow(8.881784197001252e-16 * total / numbers, 2)
-                AND greatest(edges[-1], highest + 1) - least(edges[1], lowest) <= 16 AS is_narrow,
+            length(edges) > 1 AND greatest(edges[-1], highest + 1) - least(edges[1], lowest) <= 16 AS is_close,
+            with_numbers AND is_close
+                AND squares > all_numbers * pow(8.881784197001252e-16 * total / numbers, 2) AS is_narrow,
             arrayMap(
                 c -> least(1., arraySum(
                     i -> chance_of(i, c.1, n, c.1 + c.2, n + reference_n),
