@@ -189,6 +189,7 @@ class Replay:
                 "duplicates": join.duplicates,
                 "dead_lettered": counters.inference_dead_lettered + refused[0],
                 "tests": counters.tests,
+                "scores_not_one": counters.scores_not_one,
             },
             "labels": {
                 "read": self._labels.read,

@@ -23,10 +23,11 @@ from schemas.columns import DOUBLE, LONG, NULL
 from schemas.records import IntArray
 from schemas.settings import ModelSettings
 from streams.codes.classes import class_keys, filled, kinds_of, numbers_of
-from streams.codes.names import Vocabulary
 from streams.codes.profiles import ProfileTable
 from streams.codes.scores import ScoreTable
+from streams.codes.segments import CROWDED
 from streams.codes.siphash import hash_strings
+from streams.codes.vocabulary import Vocabulary
 
 # A stream whose whole numbers take more values than this is no classification; its numbers stay numbers.
 MOST_CLASSES_OF_LONGS = 1_000
@@ -43,10 +44,14 @@ class Coder:
         ``[models.NAME]``: a task that is set there decides what a prediction's value is.
     key
         The secret key of the id hashes.
+    width_ms
+        Of a pane: which segment values have a name changes only between panes.
     """
 
-    def __init__(self, models: Mapping[str, ModelSettings], key: tuple[int, int]) -> None:
-        self.vocabulary = Vocabulary()
+    def __init__(
+        self, models: Mapping[str, ModelSettings], key: tuple[int, int], width_ms: int = 60_000
+    ) -> None:
+        self.vocabulary = Vocabulary(width_ms)
         self._models = models
         self._key = key
         self._profiles = ProfileTable()
@@ -55,6 +60,11 @@ class Coder:
 
     def profiles(self) -> Profiles:
         return self._profiles.view(self._scores.view())
+
+    @property
+    def scores_not_one(self) -> int:
+        """Predictions so far whose several scores did not sum to one, repeats included."""
+        return self._scores.not_one
 
     def predictions(self, columns: pa.RecordBatch) -> tuple[CodedPredictions, int]:
         """Return the predictions of a decoded batch, and how many of role ``test`` were left out."""
@@ -91,7 +101,8 @@ class Coder:
             + scored * SCORED
             + (answered & (as_number | ((kinds == DOUBLE) & ~as_class))) * REGRESSION
         ).astype(np.uint8) | (kinds << np.uint8(KIND_SHIFT))
-        offsets, segments = self._segments(columns.column("segments"), stream)
+        time_ms = np.asarray(columns.column("timestamp").view(pa.int64()))
+        offsets, segments = self._segments(columns.column("segments"), stream, time_ms)
         profile = self._profiles.codes(stream, class_key, flags, scores.scoring, offsets, segments)
         low, high = hash_strings(columns.column("prediction_id"), self._key)
         coded = CodedPredictions(
@@ -99,7 +110,7 @@ class Coder:
             offset=np.asarray(columns.column("offset")),
             id_low=low,
             id_high=high,
-            time_ms=np.asarray(columns.column("timestamp").view(pa.int64())),
+            time_ms=time_ms,
             profile=profile,
             stream=stream,
             number=number,
@@ -173,7 +184,9 @@ class Coder:
                 out |= rows
         return out
 
-    def _segments(self, column: pa.MapArray, stream: CodeArray) -> tuple[IntArray, CodeArray]:
+    def _segments(
+        self, column: pa.MapArray, stream: CodeArray, time_ms: IntArray
+    ) -> tuple[IntArray, CodeArray]:
         offsets = np.asarray(column.offsets).astype(np.int64)
         begin, end = int(offsets[0]), int(offsets[-1])
         offsets = offsets - begin
@@ -188,11 +201,22 @@ class Coder:
         distinct, first, inverse = np.unique(triple, return_index=True, return_inverse=True)
         key_names, value_names = keys.dictionary.to_pylist(), values.dictionary.to_pylist()
         codes = np.empty(len(distinct), np.int32)
+        crowded: dict[tuple[int, int], int] = {}  # (model, key) -> the first place that is
         for i in np.argsort(first):  # in the order met, so that which values are kept never depends on codes
             rest, value = divmod(int(distinct[i]), value_count)
             owner, key = divmod(rest, key_count)
             codes[i] = self.vocabulary.segments.code(owner, key_names[key], value_names[value])
-        return offsets, codes[inverse]
+            if codes[i] == CROWDED:
+                crowded.setdefault((owner, key), int(first[i]))
+        out = codes[inverse]
+        for (owner, key), begin_at in crowded.items():
+            rows = np.repeat(np.arange(len(stream)), np.diff(offsets))
+            places = np.flatnonzero(triple // value_count == owner * key_count + key)
+            places = places[places >= begin_at]
+            of_value, times = np.asarray(values.indices)[places], time_ms[rows[places]]
+            name = key_names[key]
+            out[places] = self.vocabulary.segments.crowded(owner, name, value_names, of_value, times)
+        return offsets, out
 
 
 def _codes(column: pa.StringArray, code_of) -> CodeArray:  # type: ignore[no-untyped-def]

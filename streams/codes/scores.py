@@ -12,6 +12,9 @@ from schemas.settings import ModelSettings
 from streams.codes.classes import text_key
 from streams.codes.names import Names
 
+# How far the scores of all classes may be from 1 together: those of eight-bit models are off by 0.4 %.
+TOLERANCE = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class CodedScores:
@@ -38,6 +41,7 @@ class ScoreTable:
         self._models = models
         self._classes = classes
         self._codes: dict[tuple[int, ...], int] = {}
+        self.not_one = 0  # predictions with several scores that do not sum to one; they are used as they are
         self._offsets = [0]
         self._class_keys: list[int] = []
         self._view = Scorings(np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -75,6 +79,8 @@ class ScoreTable:
         for size in (np.flatnonzero(np.bincount(sizes)[1:]) + 1).tolist():
             rows = np.flatnonzero(sizes == size)
             places = first[rows][:, None] + np.arange(size)
+            if size > 1:
+                self.not_one += int((np.abs(values[places].sum(axis=1) - 1.0) > TOLERANCE).sum())
             for members, example in _alike(stream[rows], indices[places]):
                 said = [names[i] for i in indices[places[example]]]
                 model = stream_names[stream[rows[example]]][0]

@@ -22,7 +22,7 @@ class StageCounters:
     ``labels_read = join.labels + labels_dead_lettered``, at any moment. Implicit labels are not read:
     ``join.implicit`` of them were given, ``implicit_cold`` predictions left memory before theirs was due
     (only where the cap raised the floor), and ``implicit_unusable`` got none as theirs is no number and they
-    are a regression's.
+    are a regression's. ``scores_not_one`` predictions came with several scores that do not sum to one.
     """
 
     inference_read: int
@@ -34,3 +34,4 @@ class StageCounters:
     floors_raised_by_cap: int
     implicit_cold: int = 0
     implicit_unusable: int = 0
+    scores_not_one: int = 0

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
+from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.codes.coder import Coder
@@ -22,12 +23,14 @@ from streams.panes.rows import PaneRows
 from streams.panes.store import PaneStore
 from streams.partition.counters import FloorStep, StageCounters
 from streams.partition.dead_letters import labels_no_numbers, reused_ids
+from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings
 from streams.partition.meaning import Meanings
 from streams.partition.watermarks import Watermarks
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
+NO_ROWS = pa.RecordBatch.from_pylist([], PANE_COLUMNS)  # made once: quiet panes come by the thousand
 ROWS_AT_ONCE = 4_096  # of panes read out
 FEATURE_ROWS_AT_ONCE = 256  # of panes, each with all its features
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
@@ -65,9 +68,10 @@ class PartitionStage:
         self._settings = join
         self._max_waiting_bytes = join.max_waiting_bytes
         self._width_ms = monitor.pane_width_ms
-        self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)))
+        self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)), self._width_ms)
         self._join = HotJoin(floor_ms)
         self._panes = PaneStore(self._width_ms)
+        self._examples = Examples(self._width_ms)
         vocabulary = self._coder.vocabulary
         self._rows = PaneRows(
             self._panes,
@@ -119,7 +123,7 @@ class PartitionStage:
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
         self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
         self._features.add(columns.column("features"), coded, taken, meaning.profiles)
-        self._settle(result, meaning)
+        self._settle(result, meaning, columns)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
             letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
@@ -142,7 +146,7 @@ class PartitionStage:
             return
         coded = self._coder.labels(columns)
         meaning = self._meanings.now()
-        self._settle(self._join.add_labels(coded, meaning), meaning)
+        self._settle(self._join.add_labels(coded, meaning), meaning, columns)
 
     def limit_waiting(self, max_bytes: int) -> None:
         """Set what waiting predictions may take here: a worker's memory is shared by its partitions."""
@@ -169,7 +173,9 @@ class PartitionStage:
     def take_changed(self) -> pa.RecordBatch:
         """Return the rows, of ``PANE_COLUMNS``, that changed since the last call."""
         rows = self._panes.changed_rows()
-        batches = [*self._last_rows, self._rows.batch(rows, self.revision)]
+        if not len(rows) and not self._last_rows:
+            return NO_ROWS
+        batches = [*self._last_rows, self._batch(rows)]
         self._panes.mark_read(rows)
         self._last_rows = []
         return pa.concat_batches(batches) if len(batches) > 1 else batches[0]
@@ -228,7 +234,7 @@ class PartitionStage:
         segment_rank = np.argsort(sorted(range(len(texts)), key=texts.__getitem__))
         order = np.lexsort((pane[chosen], segment_rank[segment[chosen]], stream_rank[stream[chosen]]))
         for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield self._rows.batch(rows[order[begin : begin + ROWS_AT_ONCE]], self.revision)
+            yield self._batch(rows[order[begin : begin + ROWS_AT_ONCE]])
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
@@ -248,6 +254,7 @@ class PartitionStage:
             floors_raised_by_cap=self._raised_by_cap,
             implicit_cold=self._implicit_cold,
             implicit_unusable=self._implicit_unusable,
+            scores_not_one=self._coder.scores_not_one,
         )
 
     @property
@@ -260,7 +267,7 @@ class PartitionStage:
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes + self._features.nbytes
+        return self._panes.nbytes + self._features.nbytes + self._examples.nbytes
 
     @property
     def predictions_in_memory(self) -> int:
@@ -273,11 +280,16 @@ class PartitionStage:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _settle(self, result: JoinResult, meaning: Meaning) -> None:
+    def _batch(self, rows: IntArray) -> pa.RecordBatch:
+        return self._rows.batch(rows, self.revision)
+
+    def _settle(self, result: JoinResult, meaning: Meaning, columns: pa.RecordBatch | None = None) -> None:
         changes = result.changes
         if len(changes):
             self._meanings.name_fractions(changes, meaning)
             self._panes.add_pairs(changes, meaning.profiles, self._join.vectors.ring)
+            if columns is not None:
+                self._examples.add(changes, columns.column("prediction_id"), meaning.profiles)
         self._dead_letters += labels_no_numbers(
             self._label_topic, self.partition, result.dead_labels, meaning.class_texts
         )
@@ -317,8 +329,9 @@ class PartitionStage:
         gone = self._panes.rows_below(floor_ms)
         changed = np.intersect1d(gone, self._panes.changed_rows())
         if len(changed):
-            self._last_rows.append(self._rows.batch(changed, self.revision))
+            self._last_rows.append(self._batch(changed))
         self._panes.drop(gone)
+        self._examples.drop_below(floor_ms)
         features = self._features.changed_rows(self.revision, floor_ms)
         if features.num_rows:
             self._last_features.append(features)

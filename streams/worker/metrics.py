@@ -39,6 +39,18 @@ SERIES = (
         lambda s, _: s.counters.labels_dead_lettered,
     ),
     Series(
+        "aftcast_labels_left_cold",
+        "counter",
+        "Labels that met no prediction within the hot horizon.",
+        lambda s, _: s.counters.join.cold_labels,
+    ),
+    Series(
+        "aftcast_scores_not_one",
+        "counter",
+        "Predictions whose several scores do not sum to one; used as they are.",
+        lambda s, _: s.counters.scores_not_one,
+    ),
+    Series(
         "aftcast_implicit_labels",
         "counter",
         "Implicit labels given.",

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from schemas.coded import FALSE_KEY, NO_CLASS, TRUE_KEY, Scorings
 from schemas.columns import BOOLEAN, DOUBLE, LONG, NULL, STRING
 from streams.codes.classes import class_keys, kinds_of, number_text, numbers_of
-from streams.codes.names import OTHER, SEGMENT_VALUES_PER_KEY, Names, Segments, Vocabulary
+from streams.codes.names import Names
 from streams.codes.profiles import ProfileTable
+from streams.codes.segments import CROWDED, OTHER, SEGMENT_VALUES_PER_KEY, Segments
 from streams.codes.siphash import hash_strings
+from streams.codes.vocabulary import Vocabulary
 
 
 def union(values):
@@ -82,9 +84,10 @@ def test_the_hundredth_segment_value_is_kept_and_the_next_is_other():
     segments = Segments()
     codes = {segments.code(0, "city", str(i)) for i in range(SEGMENT_VALUES_PER_KEY)}
     assert len(codes) == SEGMENT_VALUES_PER_KEY
-    beyond = segments.code(0, "city", "one more")
-    assert segments.names.text(beyond) == f"city={OTHER}"
-    assert segments.names.text(segments.code(0, "city", "0")) == "city=0"
+    assert segments.code(0, "city", "one more") == CROWDED
+    values, times_ms = np.array([0, 1]), np.zeros(2, np.int64)
+    beyond, kept = segments.crowded(0, "city", ["one more", "0"], values, times_ms).tolist()
+    assert (segments.names.text(beyond), segments.names.text(kept)) == (f"city={OTHER}", "city=0")
     assert segments.names.text(segments.code(1, "city", "one more")) == "city=one more"
 
 
