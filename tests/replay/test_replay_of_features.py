@@ -10,7 +10,6 @@ from aftcast.cli import app
 from schemas.figures import FEATURE_DRIFT_COLUMNS, WINDOW_KEYS
 
 
-
 def run(*arguments):
     """Run a command in this process, which has compiled all it needs; what it raises is its error text."""
     result = CliRunner().invoke(app, arguments)
