@@ -79,7 +79,7 @@ class Monitor:
         self._keep_all = keep_all
         self._store = PaneStore(
             settings.pane_width_ms,
-            None if keep_all else {rule.segment for rule in settings.rules},
+            None if keep_all else {*settings.segments, *(rule.segment for rule in settings.rules)},
             # Nine tenths of a row are histograms, and no detector reads them.
             histograms=keep_all or any(rule.metric.endswith(FROM_HISTOGRAMS) for rule in settings.rules),
         )
@@ -158,7 +158,7 @@ class Monitor:
             drifts += found
             alerts += told
         references, _ = self._features.advance(frontier.closed_until_ms, self._predictions)
-        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
+        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()
