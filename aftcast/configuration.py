@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from aftcast.quantities import duration_ms, size_bytes
-from schemas.figures import MODEL_QUALITY_COLUMNS
+from schemas.figures import METRICS
 from schemas.settings import (
     DetectorSettings,
     JoinSettings,
@@ -49,7 +49,7 @@ def _clickhouse_url(value: object) -> str:
 
 
 def _metric(value: object) -> str:
-    if value not in MODEL_QUALITY_COLUMNS or value == "is_mature":
+    if value not in METRICS:
         raise ValueError(
             "must be a column of model_quality that holds a figure, such as accuracy, coverage or mae"
         )

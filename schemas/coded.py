@@ -30,7 +30,9 @@ class CodedPredictions:
     ``status`` is -1 for ok. ``row`` is the index in the decoded batch.
 
     Of a prediction with scores (``Profiles.scoring``), ``number`` is the probability of the positive class;
-    with three classes or more it is where the probabilities begin in ``vectors``: rows ``vector_rows``.
+    with three classes or more it is where the probabilities begin in ``vectors``: rows ``vector_rows``. So it
+    is of a number that came with bounds: there its scoring has three classes NO_CLASS, and ``vectors`` holds
+    the number, the lower and the upper bound.
     """
 
     row: IntArray
@@ -49,6 +51,17 @@ class CodedPredictions:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def predicted_numbers(self, profiles: "Profiles") -> FloatArray:
+        """Return the predicted number of each row, with bounds or without, NaN where it is none."""
+        scorings = profiles.scorings
+        # One class more, so that there is one to look at where no scoring was met yet.
+        first_class = np.append(scorings.class_keys, 0)[scorings.offsets[:-1]]
+        scoring = profiles.scoring[self.profile]
+        bounded = np.append(first_class == NO_CLASS, False)[scoring]  # scoring -1: the False at the end
+        numbers = np.where(scoring < 0, self.number, np.nan)
+        numbers[bounded] = self.vectors[self.number[bounded].astype(np.int64)]
+        return numbers
 
 
 @dataclass(frozen=True, slots=True)

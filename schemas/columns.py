@@ -45,6 +45,8 @@ INFERENCE_FIELDS = pa.schema(
         pa.field("role", pa.string(), nullable=False),
         pa.field("artifact_hash", pa.string()),
         pa.field("trace_id", pa.string()),
+        pa.field("prediction_lower", pa.float64()),
+        pa.field("prediction_upper", pa.float64()),
     ]
 )
 LABEL_FIELDS = pa.schema(

@@ -99,6 +99,9 @@ LIFECYCLE: Final = _load("lifecycle_event.avsc")
 ALERT: Final = _load("alert_event.avsc")
 CONTRACTS: Final = {contract.name: contract for contract in (INFERENCE, LABEL, LIFECYCLE, ALERT)}
 BY_FINGERPRINT: Final = {contract.fingerprint: contract for contract in CONTRACTS.values()}
+# As they were shipped before fields were added at their end: what was written so is read for ever.
+OLDER: Final = {"InferenceEvent": (_load("older/inference_event_1.avsc"),)}
+OLDER_BY_FINGERPRINT: Final = {older.fingerprint: older for before in OLDER.values() for older in before}
 
 
 def encode_single_object(name: str, record: Mapping[str, Any]) -> bytes:

@@ -58,6 +58,7 @@ class ModelState:
     expected_coverage: float | None = None
     provable_change: float | None = None
     skipped: tuple[tuple[int, int], ...] = ()
+    pane_width_ms: int = 60_000
 
 
 @dataclass(frozen=True, slots=True)

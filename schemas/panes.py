@@ -27,7 +27,6 @@ LARGEST_WEIGHT = 1e6
 # Age of a label: record time of the first label of its prediction less the prediction's timestamp. Bin 0
 # holds up to a second, then four bins to a doubling: bin 94 ends after 90 days.
 AGE_FLOOR_MS = 1000.0
-AGE_GROWTH = 2.0**0.25
 # Confidence: the score of the positive class, or of several classes the highest, by its logit: two bins to a
 # unit up to 8, so that the rare class of a click model is not all in one bin.
 CONFIDENCE_BINS = 33
@@ -247,7 +246,7 @@ def age_bin(age_ms: float) -> int:
 
 def age_edge_ms(index: int) -> float:
     """Return the largest age that a bin holds."""
-    return float(AGE_FLOOR_MS * AGE_GROWTH**index)
+    return float(AGE_FLOOR_MS * 2.0 ** (index / 4))
 
 
 def confidence_bin(p: float) -> int:

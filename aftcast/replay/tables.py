@@ -12,7 +12,14 @@ from schemas.records import DeadLetter
 
 MAPS = {"feature": "features", "score": "scores", "segment": "segments"}
 # Of a CSV these are numbers wherever they are given; all else is text unless the whole column is numbers.
-NUMBERS = ("latency_ms", "cost", "sampling_probability", "value")
+NUMBERS = (
+    "latency_ms",
+    "cost",
+    "sampling_probability",
+    "value",
+    "prediction_lower",
+    "prediction_upper",
+)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -53,7 +53,7 @@ _TYPES = {
     "categories": pa.list_(pa.string()),
     **dict.fromkeys(("sum", "m2", "level_per_s"), pa.float64()),
     **dict.fromkeys(("threshold", "before", "after", "change_low", "change_high"), pa.float64()),
-    **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change", "spread"), pa.float64()),
+    **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change", "spread", "pane_s"), pa.float64()),
     **dict.fromkeys(("labels", "evidence", "attributes"), TEXT_MAP),
     **dict.fromkeys(_TIMES, TIME),
 }
@@ -104,9 +104,10 @@ def drift_rows(events: Sequence[DriftEvent]) -> pa.Table:
 
 
 def state_rows(states: Sequence[ModelState]) -> pa.Table:
-    columns = [name for name in TABLES["model_states"] if name not in ("horizon_s", "skipped")]
+    columns = [name for name in TABLES["model_states"] if name not in ("horizon_s", "skipped", "pane_s")]
     rows = _attributes(columns, states)
     rows["horizon_s"] = [None if s.horizon_ms is None else s.horizon_ms / 1000 for s in states]
+    rows["pane_s"] = [s.pane_width_ms / 1000 for s in states]
     rows["skipped"] = [[{"1": start, "2": end} for start, end in s.skipped] for s in states]
     return _typed(rows)
 

@@ -81,6 +81,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "expected_coverage",
         "provable_change",
         "skipped",
+        "pane_s",
     ),
     "delay_curves": (
         "model",
@@ -118,5 +119,14 @@ TABLES: dict[str, tuple[str, ...]] = {
         "until",
     ),
 }
-VIEWS = ("model_quality", "class_quality", "feature_drift")
-INNER_VIEWS = ("window_sums",)  # what the others are made of; their columns may change
+VIEWS = (
+    "model_quality",
+    "class_quality",
+    "feature_drift",
+    "status_shares",
+    "delay_curve",
+    "reliability",
+    "orphan_labels",
+)
+# What the others are made of; their columns may change.
+INNER_VIEWS = ("window_sums", "window_nowcasts", "unlabelled_answers")

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
-from schemas.figures import MODEL_QUALITY_COLUMNS
+from schemas.figures import METRICS
 from schemas.settings import RuleSettings
 
 Verdict = Literal["beyond", "within", "unknown"]
@@ -21,14 +21,17 @@ WITHOUT_LABELS = frozenset(
         "latency_p95_ms",
         "latency_p99_ms",
         "cost",
+        "cost_per_1000",
+        "predictions_per_s",
+        "success_rate",
     }
 )
 
 
 def check(rule: RuleSettings) -> None:
     """Raise ``ValueError`` for a rule that could never speak, with the remedy."""
-    if rule.metric not in MODEL_QUALITY_COLUMNS:
-        known = ", ".join(MODEL_QUALITY_COLUMNS)
+    if rule.metric not in METRICS:
+        known = ", ".join(METRICS)
         raise ValueError(f"rule {rule.name}: metric must be one of {known}; got {rule.metric!r}")
     if (rule.below is None) == (rule.above is None):
         raise ValueError(f"rule {rule.name}: give one of below and above; got {rule.below} and {rule.above}")
@@ -49,9 +52,7 @@ def concerns(rule: RuleSettings, model: str, segment: str) -> bool:
     return rule.segment == segment and fnmatchcase(model, rule.model)
 
 
-def judge(
-    rule: RuleSettings, figures: Mapping[str, float | int | bool | None]
-) -> tuple[Verdict, float | None]:
+def judge(rule: RuleSettings, figures: Mapping[str, Any]) -> tuple[Verdict, float | None]:
     """Return the verdict on one row of ``model_quality`` and the figure that it rests on.
 
     What is NULL, or has fewer labels than the rule wants, is unknown: it neither fires nor resolves. With
@@ -72,9 +73,7 @@ def judge(
     return "within", low if rule.below is not None else high
 
 
-def _interval(
-    rule: RuleSettings, figures: Mapping[str, float | int | bool | None]
-) -> tuple[float | None, float | None]:
+def _interval(rule: RuleSettings, figures: Mapping[str, Any]) -> tuple[float | None, float | None]:
     if rule.on == "nowcast":
         return figures["accuracy_nowcast_low"], figures["accuracy_nowcast_high"]
     value = figures[rule.metric]

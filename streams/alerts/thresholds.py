@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from schemas.findings import AlertEvent, Scalar
 from schemas.settings import RuleSettings
@@ -9,7 +10,7 @@ from streams.alerts.labels import hours
 from streams.alerts.life_cycle import LifeCycle, Occasion, Subject
 from streams.alerts.rules import Verdict, alert_name, judge
 
-Figures = Mapping[str, float | int | bool | None]
+Figures = Mapping[str, Any]  # a row of model_quality
 MOST_TOLD = 64  # windows that are followed, the newest
 MOST_BEYOND = 120  # windows of one alert: it takes more late labels than there are to move so many
 PACE = 6  # parts of a window: a figure that only moves is told again no sooner than that

@@ -88,14 +88,20 @@ class Coder:
         as_number = forced == 2
         class_key[((kinds == DOUBLE) & ~as_class) | as_number] = NO_CLASS
         class_key[self._too_many_longs(stream, kinds, class_key, as_class)] = NO_CLASS
+        answered = (status < 0) & (kinds != NULL)
+        lower = filled(columns.column("prediction_lower"))
+        bounded_rows = np.flatnonzero(answered & ~as_class & ~np.isnan(lower))
+        upper = filled(columns.column("prediction_upper"))[bounded_rows]
         scores = self._scores.code(
             columns.column("scores"),
-            scored & ~as_number & (status < 0) & (kinds != NULL),
+            scored & ~as_number & answered,
             stream,
             self.vocabulary.stream_names,
+            bounded_rows,
+            np.column_stack([number[bounded_rows], lower[bounded_rows], upper]),
         )
         number[as_class] = scores.number[as_class]
-        answered = (status < 0) & (kinds != NULL)
+        number[bounded_rows] = scores.number[bounded_rows]
         flags = (
             answered * ANSWERED
             + scored * SCORED

@@ -1,4 +1,4 @@
-"""Scores to probabilities: which classes they speak of, under one code, and one number or vector each."""
+"""Scores, and numbers with bounds: what they speak of under one code, and one number or vector each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from schemas.coded import CodeArray, FloatArray, Scorings
+from schemas.coded import NO_CLASS, CodeArray, FloatArray, Scorings
 from schemas.records import IntArray
 from schemas.settings import ModelSettings
 from streams.codes.classes import text_key
 from streams.codes.names import Names
 
+BOUNDED_SIZE = 3  # number, lower, upper
 # How far the scores of all classes may be from 1 together: those of eight-bit models are off by 0.4 %.
 TOLERANCE = 0.01
 
@@ -55,18 +56,23 @@ class ScoreTable:
         used: np.ndarray,
         stream: CodeArray,
         stream_names: Sequence[tuple[str, str]],
+        bounded_rows: IntArray,
+        bounded: FloatArray,
     ) -> CodedScores:
         """Return the scores of the rows that are ``used``; of the others and of empty scores nothing.
 
         Of one or two score keys the probability of the positive class is kept: of the only key; else of
         ``[models.NAME] positive``; else of the last in sorted order. Of more, all of them.
+
+        ``bounded``, shape ``(len(bounded_rows), 3)``, are number, lower and upper bound of predictions
+        without scores: kept as if they were the scores of three classes without a name.
         """
         n = len(column)
         coded = CodedScores(np.full(n, -1, np.int32), np.full(n, np.nan), np.zeros(0), np.zeros(0, np.int64))
         offsets = np.asarray(column.offsets).astype(np.int64)
         begin, end = int(offsets[0]), int(offsets[-1])
         sizes = np.where(used, np.diff(offsets), 0)
-        if not sizes.any():
+        if not sizes.any() and not len(bounded_rows):
             return coded
         keys = column.keys.slice(begin, end - begin).dictionary_encode()
         indices, names = np.asarray(keys.indices).astype(np.int64), keys.dictionary.to_pylist()
@@ -74,8 +80,13 @@ class ScoreTable:
         first = offsets[:-1] - begin
         # Vectors lie in the order of the rows, so that those that leave first are the first.
         vector_sizes = np.where(sizes > 2, sizes, 0)
+        vector_sizes[bounded_rows] = BOUNDED_SIZE
         vector_starts = np.cumsum(vector_sizes) - vector_sizes
         vectors = np.empty(int(vector_sizes.sum()))
+        if len(bounded_rows):
+            coded.scoring[bounded_rows] = self._scoring((NO_CLASS,) * BOUNDED_SIZE)
+            coded.number[bounded_rows] = vector_starts[bounded_rows]
+            vectors[vector_starts[bounded_rows][:, None] + np.arange(BOUNDED_SIZE)] = bounded
         for size in (np.flatnonzero(np.bincount(sizes)[1:]) + 1).tolist():
             rows = np.flatnonzero(sizes == size)
             places = first[rows][:, None] + np.arange(size)

@@ -107,14 +107,18 @@ class Decoder:
         values = raw.values
         if not len(values) or not values[0] or _has_telling_headers(raw):
             return None
-        prefix, schema = event.contract.single_object_prefix, event.single_object_schema
+        written = event
+        for older in event.older:
+            if values[0].startswith(older.contract.single_object_prefix):
+                written = older
+        prefix, schema = written.contract.single_object_prefix, written.single_object_schema
         if values[0].startswith(CONFLUENT_MARK):
             prefix, schema = values[0][:5], event.confluent_schema
             if not self._is_own(event.name, values[0]):
                 return None
         if not _all_start_with(values, prefix):
             return None
-        read = avro_reader(event, schema, values)
+        read = avro_reader(event, written, schema, values)
         return read_whole(read, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
 
     def _is_own(self, name: str, value: bytes) -> bool:
@@ -130,8 +134,9 @@ class Decoder:
         """Read together what is our own Avro under whatever frame, and what is JSON; leave the rest."""
         frames = self._frames[event.name]
         frames.start_batch()
-        payloads: list[bytes] = []
-        payload_positions: list[int] = []
+        versions = (event, *event.older)
+        payloads: list[list[bytes]] = [[] for _ in versions]
+        payload_positions: list[list[int]] = [[] for _ in versions]
         documents: list[Mapping[str, Any]] = []
         document_positions: list[int] = []
         rest: list[int] = []
@@ -142,17 +147,18 @@ class Decoder:
                 if framed.writer is None:
                     documents.append(_document(framed))
                     document_positions.append(at)
-                elif framed.writer.own:
-                    payloads.append(framed.payload)
-                    payload_positions.append(at)
+                elif (version := framed.writer.version) is not None:
+                    payloads[version].append(framed.payload)
+                    payload_positions[version].append(at)
                 else:
                     rest.append(at)
             except RejectedError:
                 rest.append(at)
         reading = self._documents(event, raw, documents, np.array(document_positions, np.int64))
-        here = np.array(payload_positions, np.int64)
-        read = avro_reader(event, event.bare_schema, payloads)
-        reading.add(read_whole(read, here, raw.record_times_ms[here], self._max_ahead_ms))
+        for written, positions, values in zip(versions, payload_positions, payloads, strict=True):
+            here = np.array(positions, np.int64)
+            read = avro_reader(event, written, written.bare_schema, values)
+            reading.add(read_whole(read, here, raw.record_times_ms[here], self._max_ahead_ms))
         reading.suspects += rest
         return reading
 

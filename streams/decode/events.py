@@ -8,8 +8,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from schemas.columns import INFERENCE_COLUMNS, LABEL_COLUMNS
-from schemas.contracts import INFERENCE, LABEL, Contract, Json
+from schemas.columns import COORDINATES, INFERENCE_COLUMNS, LABEL_COLUMNS
+from schemas.contracts import INFERENCE, LABEL, OLDER, Contract, Json
 
 # A frame is read as leading fields, so that no value is copied to cut its frame off; the caller has
 # compared the bytes. 0xC3 0x01 is one varint and the fingerprint as long as a double; 0x00 is a varint and
@@ -44,6 +44,21 @@ class ColumnarEvent:
     @cached_property
     def fields(self) -> pa.Schema:
         return pa.schema(list(self.columns)[:-2])
+
+    @cached_property
+    def older(self) -> tuple["ColumnarEvent", ...]:
+        """The event as it was shipped before fields were added at its end."""
+        before = []
+        for contract in OLDER.get(self.name, ()):
+            fields = list(self.fields)[: len(contract.fields)]
+            before.append(ColumnarEvent(contract, pa.schema([*fields, *COORDINATES])))
+        return tuple(before)
+
+    def completed(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the columns of an older version with nulls for the fields that it lacks."""
+        for field in list(self.fields)[columns.num_columns :]:
+            columns = columns.append_column(field, pa.nulls(columns.num_rows, field.type))
+        return columns
 
     def _behind(self, frame: Sequence[Json]) -> str:
         leading = [{"name": f"frame_{i}", "type": kind} for i, kind in enumerate(frame)]

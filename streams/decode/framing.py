@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from schemas.contracts import BY_FINGERPRINT, SINGLE_OBJECT_MARK, Contract
+from schemas.contracts import BY_FINGERPRINT, OLDER_BY_FINGERPRINT, SINGLE_OBJECT_MARK, Contract
 from schemas.records import Headers
 from streams.decode.json_text import parse_object
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import RegisteredSchema, Registry
-from streams.decode.writers import Writer, own_writer, writer_of
+from streams.decode.writers import Writer, older_writers, own_writer, writer_of
 
 MAX_BYTES = 1_000_000
 CONFLUENT_MARK: Final = b"\x00"
@@ -43,11 +43,13 @@ class Frames:
     contract: Contract
     registry: Registry | None = None
     own: Writer = field(init=False)
+    _older: dict[bytes, Writer] = field(init=False)
     _writers: dict[bytes, Writer] = field(default_factory=dict)
     _refused: dict[bytes, RejectedError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.own = own_writer(self.contract)
+        self._older = older_writers(self.contract)
 
     def start_batch(self) -> None:
         self._refused.clear()
@@ -81,6 +83,8 @@ class Frames:
         if value.startswith(self.contract.single_object_prefix):
             return Framed(value[10:], self.own)
         if value.startswith(SINGLE_OBJECT_MARK):
+            if older := self._older.get(value[:10]):
+                return Framed(value[10:], older)
             raise self._foreign_fingerprint(value)
         if value.startswith(CONFLUENT_MARK):
             if len(value) < 5:
@@ -91,7 +95,7 @@ class Frames:
     def _foreign_fingerprint(self, value: bytes) -> RejectedError:
         if len(value) < 10:
             return RejectedError("malformed_avro", "", "a fingerprint has 8 bytes, the value ends before")
-        if other := BY_FINGERPRINT.get(value[2:10]):
+        if other := BY_FINGERPRINT.get(value[2:10]) or OLDER_BY_FINGERPRINT.get(value[2:10]):
             return RejectedError("wrong_event", "", f"expected {self.contract.name}, got {other.name}")
         return RejectedError(
             "unknown_fingerprint", "", f"0x{value[2:10].hex()} (as in the value, little endian)"

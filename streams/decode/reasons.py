@@ -27,6 +27,9 @@ REASONS: Final = {
     "negative": "a latency or cost below zero",
     "score_out_of_range": "a score outside [0, 1]",
     "sampling_probability_out_of_range": "a sampling probability outside (0, 1]",
+    "bounds_incomplete": "one of prediction_lower and prediction_upper without the other",
+    "bounds_reversed": "a prediction_lower above its prediction_upper",
+    "bounds_without_number": "bounds beside a prediction that is no number",
     "integer_out_of_range": "an integer that does not fit into 64 bits",
     "too_many_features": "more than 2,000 features",
     # Its time

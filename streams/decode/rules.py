@@ -217,6 +217,22 @@ def check(event: str, record: Mapping[str, Any], latest_ms: int) -> dict[str, An
         else:
             clean[name] = rule.read(name, value)
     check_time(clean["timestamp"], latest_ms)
-    if event == "InferenceEvent" and clean["prediction"] is None and clean["status"] == "ok":
-        raise rejected("prediction_missing", "prediction", 'null although status is "ok"')
+    if event == "InferenceEvent":
+        if clean["prediction"] is None and clean["status"] == "ok":
+            raise rejected("prediction_missing", "prediction", 'null although status is "ok"')
+        _check_bounds(clean)
     return clean
+
+
+def _check_bounds(clean: Mapping[str, Any]) -> None:
+    lower, upper = clean["prediction_lower"], clean["prediction_upper"]
+    if lower is None and upper is None:
+        return
+    if lower is None or upper is None:
+        missing = "prediction_lower" if lower is None else "prediction_upper"
+        raise rejected("bounds_incomplete", missing, "null although the other bound is given")
+    if type(clean["prediction"]) not in (int, float):
+        came = _TYPE_NAMES[type(clean["prediction"])]
+        raise rejected("bounds_without_number", "prediction_lower", f"the prediction is {came}")
+    if lower > upper:
+        raise rejected("bounds_reversed", "prediction_lower", f"got {lower}, above {upper}")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import DOUBLE, INFERENCE_FIELDS, LABEL_FIELDS, NULL, STRING
+from schemas.columns import DOUBLE, INFERENCE_FIELDS, LABEL_FIELDS, LONG, NULL, STRING
 from schemas.records import IntArray
 from streams.decode.kernels import mark_repeated_keys
 from streams.decode.rules import MAX_FEATURES
@@ -65,6 +65,9 @@ def _screen_inference(columns: pa.RecordBatch, marks: BoolArray) -> list[pa.Arra
         values = _doubles(columns.column(name))
         if values.size and not (values.min() >= 0 and values.max() < np.inf):
             marks |= ~((values >= 0) & (values < np.inf))
+    _mark_wrong_bounds(
+        columns.column("prediction_lower"), columns.column("prediction_upper"), prediction, marks
+    )
     scores, features, segments = (columns.column(name) for name in ("scores", "features", "segments"))
     chances = _doubles(scores.items)
     if chances.size and not (chances.min() >= 0 and chances.max() <= 1):
@@ -117,6 +120,15 @@ def _mark_not_finite(values: npt.NDArray[np.float64], marks: BoolArray) -> None:
     finite = np.isfinite(values)
     if not finite.all():
         marks |= ~finite
+
+
+def _mark_wrong_bounds(lower: pa.Array, upper: pa.Array, prediction: pa.Array, marks: BoolArray) -> None:
+    if lower.null_count == upper.null_count == len(lower):
+        return
+    low, high, kinds = _doubles(lower), _doubles(upper), _codes(prediction)
+    given = _present(lower)
+    right = (low <= high) & np.isfinite(low) & np.isfinite(high) & ((kinds == LONG) | (kinds == DOUBLE))
+    marks |= (given != _present(upper)) | (given & ~right)
 
 
 def _mark_rows_of(maps: pa.Array, entries: BoolArray, marks: BoolArray) -> None:

@@ -73,15 +73,18 @@ def read_whole(
 
 
 def avro_reader(
-    event: ColumnarEvent, schema: str, values: Sequence[bytes]
+    event: ColumnarEvent, written: ColumnarEvent, schema: str, values: Sequence[bytes]
 ) -> Callable[[int, int], pa.RecordBatch]:
-    """Return what ``read_whole`` needs; ``schema`` is that of the event's three that fits the frame."""
+    """Return what ``read_whole`` needs.
+
+    ``written`` is the event or one of its older versions, ``schema`` that of its three that fits the frame.
+    """
 
     def read(start: int, end: int) -> pa.RecordBatch:
         whole = end - start == len(values) and isinstance(values, list)
         columns = pyruhvro.deserialize_array(values if whole else list(values[start:end]), schema)
-        frame = columns.num_columns - len(event.fields)
-        return columns.select(range(frame, columns.num_columns)) if frame else columns
+        frame = columns.num_columns - len(written.fields)
+        return event.completed(columns.select(range(frame, columns.num_columns)) if frame else columns)
 
     return read
 

@@ -11,7 +11,7 @@ import fastavro._read_py
 from fastavro.read import SchemaResolutionError
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas.contracts import BY_FINGERPRINT, Contract, Json, without_logical_types
+from schemas.contracts import BY_FINGERPRINT, OLDER, Contract, Json, without_logical_types
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import RegisteredSchema
 from streams.decode.rules import check
@@ -22,15 +22,21 @@ from streams.decode.times import LATEST_MS
 class Writer:
     """A writer's schema against one contract; ``own`` where both are the same to the byte.
 
-    ``parsed`` is None for JSON payloads. ``extra`` are the writer's fields that the contract lacks.
+    ``version`` is 0 of our own schema, above it of an older one that we shipped
+    (``schemas.contracts.OLDER``), None of any other. ``parsed`` is None for JSON payloads. ``extra`` are the
+    writer's fields that the contract lacks.
     """
 
     contract: Contract
-    own: bool
+    version: int | None
     parsed: Json = None
     reader: Json = None
     recursive: bool = False
     extra: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> bool:
+        return self.version == 0
 
     def read(self, payload: bytes) -> dict[str, Any]:
         """Return the record; ``RejectedError`` where the bytes do not fit the schemas.
@@ -82,13 +88,23 @@ class Writer:
 
 
 def own_writer(contract: Contract) -> Writer:
-    return Writer(contract, own=True, parsed=contract.plain)
+    return Writer(contract, 0, parsed=contract.plain)
+
+
+def older_writers(contract: Contract) -> dict[bytes, Writer]:
+    """Return the writers of the contract's older versions, by what their values begin with."""
+    return {
+        older.single_object_prefix: Writer(
+            contract, version, parsed=older.plain, reader=_reader(contract, older.plain["name"])
+        )
+        for version, older in enumerate(OLDER.get(contract.name, ()), 1)
+    }
 
 
 def writer_of(schema: RegisteredSchema, contract: Contract) -> Writer:
     """Return how to read what ``schema`` wrote as ``contract``; ``RejectedError`` where that cannot be."""
     if schema.kind == "JSON":
-        return Writer(contract, own=False)
+        return Writer(contract, None)
     if schema.kind != "AVRO":
         raise RejectedError("unusable_schema", "", f"expected an Avro or JSON schema, got {schema.kind}")
     parsed, named, known = _parse(schema)
@@ -107,7 +123,7 @@ def writer_of(schema: RegisteredSchema, contract: Contract) -> Writer:
             raise RejectedError("missing_field", field.name, f"$.{field.name}: not in the writer's schema")
     return Writer(
         contract,
-        own=False,
+        None,
         parsed=parsed,
         reader=_reader(contract, parsed["name"]),
         recursive=_is_recursive(parsed, named, frozenset()),

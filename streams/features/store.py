@@ -74,7 +74,7 @@ class FeatureStore:
         slots, slot_start = self._slots.lines(maps, rows, batch.stream[taken])
         pools = self._pools
         pools.reserve_slots(self._slots.most + 1)
-        number = batch.number[taken]
+        number = batch.predicted_numbers(profiles)[taken]
         begin, target = 0, 0
         while begin < len(rows):
             begin, target = kernels.count_values(

@@ -1,9 +1,32 @@
-"""Accuracy before there is any label: what scores say, once it is known what they are worth."""
+"""Accuracy before all labels are there: the nowcast, and what scores say once their worth is known."""
 
 from math import fsum
 
-from schemas.findings import Calibration
+from schemas.figures import Figures
+from schemas.findings import Calibration, Nowcast
 from schemas.panes import PaneSums
+from streams.metrics.classification import accuracy
+
+
+def estimate_figures(
+    sums: PaneSums, *, mature: bool, nowcast: Nowcast | None, calibration: Calibration | None
+) -> Figures:
+    """Return estimated_accuracy, the three nowcast columns, nowcast_reason and estimated_accuracy_error.
+
+    On a mature window accuracy is its own nowcast, and shows how far the estimate was off.
+    """
+    estimated, found = estimated_accuracy(sums, calibration), accuracy(sums)
+    if mature:
+        nowcast = Nowcast(found, found, found)
+    off = estimated - found if mature and estimated is not None and found is not None else None
+    return {
+        "estimated_accuracy": estimated,
+        "accuracy_nowcast": nowcast.accuracy if nowcast else None,
+        "accuracy_nowcast_low": nowcast.low if nowcast else None,
+        "accuracy_nowcast_high": nowcast.high if nowcast else None,
+        "estimated_accuracy_error": off,
+        "nowcast_reason": (nowcast.reason or None) if nowcast else None,
+    }
 
 
 def estimated_accuracy(sums: PaneSums, calibration: Calibration | None) -> float | None:

@@ -1,17 +1,15 @@
 """One row of ``model_quality`` out of the sums of a window."""
 
-from schemas.figures import MODEL_QUALITY_COLUMNS
+from schemas.figures import MODEL_QUALITY_COLUMNS, Figures
 from schemas.findings import Calibration, Nowcast, Task
 from schemas.panes import PaneSums
 from streams.metrics.classification import classification_figures
 from streams.metrics.counts import count_figures
 from streams.metrics.durations import duration_figures
-from streams.metrics.estimates import estimated_accuracy
+from streams.metrics.estimates import estimate_figures
 from streams.metrics.money import money_figures
 from streams.metrics.regression import regression_figures
 from streams.metrics.scores import score_figures
-
-Figures = dict[str, float | int | bool | None]
 
 
 def model_quality(
@@ -49,21 +47,14 @@ def model_quality(
     (0.5, 0.5, None, None)
     """
     row: Figures = dict.fromkeys(MODEL_QUALITY_COLUMNS)
-    row.update(count_figures(sums))
+    row.update(count_figures(sums, window_ms))
     if task == "regression":
         row.update(regression_figures(sums))
     else:
         row.update(classification_figures(sums))
         row.update(score_figures(sums))
+        row.update(estimate_figures(sums, mature=mature, nowcast=nowcast, calibration=calibration))
     row.update(duration_figures(sums))
     row.update(money_figures(sums))
     row["is_mature"] = mature
-    if task != "regression":
-        row["estimated_accuracy"] = estimated_accuracy(sums, calibration)
-        if mature:
-            nowcast = Nowcast(row["accuracy"], row["accuracy"], row["accuracy"])
-        if nowcast is not None:
-            row["accuracy_nowcast"] = nowcast.accuracy
-            row["accuracy_nowcast_low"] = nowcast.low
-            row["accuracy_nowcast_high"] = nowcast.high
     return row

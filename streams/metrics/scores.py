@@ -12,16 +12,16 @@ def score_figures(sums: PaneSums) -> dict[str, float | None]:
     """Return auc, log_loss, brier and ece over labelled pairs with scores; None without any.
 
     Of one or two score keys they are about the positive class. Of more, Brier is the sum over the classes
-    and ece about the class with the highest score.
+    and ece about the class with the highest score. Weighted like scikit-learn's ``sample_weight``.
     """
-    n = sums.counts["score_n"]
-    if n <= 0:
+    if sums.counts["score_n"] <= 0:
         return dict.fromkeys(("auc", "log_loss", "brier", "ece"))
+    weight = sums.weight("score")
     return {
         "auc": _auc(sums),
-        "log_loss": sums.total("log_loss_sum") / n,
-        "brier": sums.total("brier_sum") / n,
-        "ece": _expected_calibration_error(sums) / n,
+        "log_loss": sums.total("log_loss_sum") / weight,
+        "brier": sums.total("brier_sum") / weight,
+        "ece": _calibration_gaps(sums) / weight,
     }
 
 
@@ -45,7 +45,8 @@ def auc_of_bins(positives: IntArray, negatives: IntArray) -> float:
     Parameters
     ----------
     positives, negatives
-        As in ``schemas.panes.CLASS_BINS``: the count of each bin, then its summed position. Neither is empty.
+        As in ``schemas.panes.CLASS_BINS``: the weight of each bin, then its summed
+        position. Neither is empty.
 
     Examples
     --------
@@ -67,6 +68,7 @@ def _counts_and_positions(bins: IntArray, size: int) -> tuple[np.ndarray, np.nda
     return whole[:, 0], whole[:, 1]
 
 
-def _expected_calibration_error(sums: PaneSums) -> float:
+def _calibration_gaps(sums: PaneSums) -> float:
     hits, told = sums.histograms["calibration_hits"], sums.histograms["calibration_p"]
-    return fsum(abs(told / PROBABILITY_UNITS - hits))
+    gaps: list[int] = np.abs(told - hits).tolist()
+    return sum(gaps) / PROBABILITY_UNITS

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from schemas.figures import Figures
 from schemas.findings import (
     AlertEvent,
     Calibration,
@@ -188,9 +189,7 @@ class Monitor:
         }
         return {model: known.until_ms for model, known in standings.items() if known.maturity != "learning"}
 
-    def figures(
-        self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int
-    ) -> dict[str, float | int | bool | None]:
+    def figures(self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int) -> Figures:
         """Return a row of ``model_quality`` of the window ``[start_ms, end_ms)``, nowcast and all.
 
         Panes of segments that no rule is about, and those that were dropped, are not in it.
@@ -198,7 +197,9 @@ class Monitor:
         series = self._store.series.get((model, model_version, segment))
         if series is None:
             return self.row(model, model_version, start_ms, end_ms, [], PaneSums())
-        panes = [(start, series.panes[start].sums()) for start in series.between(start_ms, end_ms)]
+        young = not self.mature(model, start_ms, end_ms)  # only a nowcast needs single panes
+        starts = series.between(start_ms, end_ms) if young else []
+        panes = [(start, series.panes[start].sums()) for start in starts]
         return self.row(model, model_version, start_ms, end_ms, panes, series.window(start_ms, end_ms))
 
     def row(
@@ -210,7 +211,7 @@ class Monitor:
         panes: Sequence[tuple[int, PaneSums]],
         total: PaneSums,
         task: Task | None = None,
-    ) -> dict[str, float | int | bool | None]:
+    ) -> Figures:
         """Return a row of ``model_quality`` of panes that somebody else keeps.
 
         Parameters

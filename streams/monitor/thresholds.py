@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 
+from schemas.figures import Figures
 from schemas.findings import AlertEvent, Task
 from schemas.settings import MonitorSettings, RuleSettings
 from streams.alerts.rules import WITHOUT_LABELS, concerns
@@ -12,7 +13,6 @@ from streams.metrics import model_quality
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
 
-Figures = dict[str, float | int | bool | None]
 RowOf = Callable[[str, str, str, int, int], Figures]
 
 

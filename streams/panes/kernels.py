@@ -13,119 +13,53 @@ from schemas.panes import (
     LATENCY_FLOOR_MS,
     PROBABILITY_UNITS,
     SUB_BINS,
+    WEIGHT_UNITS,
 )
-from streams.panes.exact_sums import DIGITS, add_exactly
+from streams.panes.exact_sums import add_exactly
+from streams.panes.grids.kernels import age_bin, confidence_bin, pair_weight
 from streams.panes.layout import (
     ABS_ERR,
+    AGE_HIT,
+    AGE_MISS,
     APE,
     BRIER,
     CALIBRATION_HITS,
     CALIBRATION_N,
     CALIBRATION_P,
+    CONFIDENCE_ALL,
+    CONFIDENCE_HITS,
+    CONFIDENCE_N,
     CONFUSION,
     COST,
     COUNT,
     DELAY,
     ERR,
-    LABEL,
-    LABEL_SQ,
     LATENCY,
     LOG_LOSS,
     PANE_BITS,
     PREDICTED,
     SCORE_NEGATIVE,
     SCORE_POSITIVE,
-    SCORE_STEP,
+    SCORE_UNITS,
     SEGMENT_BITS,
     SQ_ERR,
     STATUS,
     VALUE,
 )
-from streams.panes.scores.kernels import as_predicted, calibration_bin, judge, score_place
+from streams.panes.pools.kernels import add_bin, add_cell, bin_key, cell_key, find_row
+from streams.panes.scores.kernels import as_predicted, calibration_bin, judge, most_probable, score_place
+from streams.panes.terms.kernels import add_label, add_term
 
 _LOG_GROWTH = math.log(DURATION_GROWTH)
 _PREDICTIONS, _FAILURES, _DUPLICATES = COUNT["predictions"], COUNT["failures"], COUNT["duplicates"]
 _BOOLEANS, _SCORED, _LABELLED = COUNT["booleans"], COUNT["scored"], COUNT["labelled"]
 _CLASS_N, _HITS, _REG_N, _APE_N = COUNT["class_n"], COUNT["hits"], COUNT["reg_n"], COUNT["ape_n"]
 _COST_N, _VALUE_N, _SCORE_N = COUNT["cost_n"], COUNT["value_n"], COUNT["score_n"]
+_BOUNDS_N, _BOUNDS_HITS, _CORRECTED = COUNT["bounds_n"], COUNT["bounds_hits"], COUNT["corrected"]
+_CLASS_EXTRA, _HITS_EXTRA = COUNT["class_extra"], COUNT["hits_extra"]
+_REG_EXTRA, _APE_EXTRA, _SCORE_EXTRA = COUNT["reg_extra"], COUNT["ape_extra"], COUNT["score_extra"]
+_BOUNDS_EXTRA, _BOUNDS_HITS_EXTRA = COUNT["bounds_extra"], COUNT["bounds_hits_extra"]
 LAST_BIN = np.int64(2_000)  # 7e27 times the floor: what is longer is no duration, and must not take memory
-_SPLIT = 134217729.0  # 2**27 + 1, Veltkamp's constant
-# The square of a term in between is held exactly: its 106 bits end above 2**-256.
-_SMALLEST_SQUARED, _LARGEST_SQUARED = 2.0**-72, 2.0**100
-
-
-@nb.njit(cache=True, nogil=True)
-def _mix(x):  # type: ignore[no-untyped-def]
-    h = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15)
-    h ^= h >> np.uint64(29)
-    h *= np.uint64(0xBF58476D1CE4E5B9)
-    return h ^ (h >> np.uint64(32))
-
-
-@nb.njit(cache=True, nogil=True)
-def find_row(key, table, keys, used):  # type: ignore[no-untyped-def]
-    """Return the row of ``key``, added if new; ``used[0]`` is how many there are."""
-    mask = np.uint64(len(table) - 1)
-    place = _mix(key) & mask
-    while table[place] >= 0:
-        if keys[table[place]] == key:
-            return np.int64(table[place])
-        place = (place + np.uint64(1)) & mask
-    row = used[0]
-    used[0] += 1
-    keys[row] = key
-    table[place] = row
-    return row
-
-
-@nb.njit(cache=True, nogil=True)
-def _add_bin(bins, table, first, used, key, n):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table) - 1)
-    place = _mix(key) & mask
-    while table[place] >= 0:
-        found = table[place]
-        if bins[found].key == key:
-            bins[found].n += n
-            return
-        place = (place + np.uint64(1)) & mask
-    new = used[1]
-    used[1] += 1
-    table[place] = new
-    bins[new].key = key
-    bins[new].n = n
-    bins[new].next = first[key >> 16]
-    first[key >> 16] = new
-
-
-@nb.njit(cache=True, nogil=True)
-def _add_cell(cells, table, first, used, key, a, b, n):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table) - 1)
-    place = (_mix(key) ^ _mix(a + np.int64(7)) * np.uint64(3) ^ _mix(b) * np.uint64(5)) & mask
-    while table[place] >= 0:
-        cell = cells[table[place]]
-        if cell.key == key and cell.a == a and cell.b == b:
-            cell.n += n
-            return
-        place = (place + np.uint64(1)) & mask
-    new = used[2]
-    used[2] += 1
-    table[place] = new
-    cells[new].key = key
-    cells[new].a = a
-    cells[new].b = b
-    cells[new].n = n
-    cells[new].next = first[key >> 3]
-    first[key >> 3] = new
-
-
-@nb.njit(cache=True, nogil=True)
-def bin_key(row, kind, index):  # type: ignore[no-untyped-def]
-    return (row << 16) | (np.int64(kind) << 15) | index
-
-
-@nb.njit(cache=True, nogil=True)
-def cell_key(row, kind):  # type: ignore[no-untyped-def]
-    return (row << 3) | np.int64(kind)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -137,46 +71,14 @@ def _bin(value_ms, floor_ms):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _add(sums, row, which, x, sign, wide, used):  # type: ignore[no-untyped-def]
-    if not add_exactly(sums[row, which], x, sign):
-        w = wide[used[3]]
-        w.row = row
-        w.sum = which
-        w.x = x
-        w.sign = sign
-        used[3] += 1
-
-
-@nb.njit(cache=True, nogil=True)
-def _add_square(sums, row, x, sign, wide, used):  # type: ignore[no-untyped-def]
-    """Add the exact square of ``x`` to LABEL_SQ, as the sum of two doubles (Dekker 1971)."""
-    if x == 0.0:
-        return
-    if not (_SMALLEST_SQUARED < abs(x) < _LARGEST_SQUARED):
-        w = wide[used[3]]
-        w.row = row
-        w.sum = LABEL_SQ
-        w.x = x
-        w.sign = sign
-        used[3] += 1
-        return
-    square = x * x
-    big = _SPLIT * x
-    high = big - (big - x)
-    low = x - high
-    rest = ((high * high - square) + 2.0 * high * low) + low * low
-    add_exactly(sums[row, LABEL_SQ], square, sign)
-    add_exactly(sums[row, LABEL_SQ], rest, sign)
-
-
-@nb.njit(cache=True, nogil=True)
 def row_key(stream, pane, segment):  # type: ignore[no-untyped-def]
     return (np.int64(stream) << (PANE_BITS + SEGMENT_BITS)) | (pane << SEGMENT_BITS) | np.int64(segment)
 
 
 @nb.njit(cache=True, nogil=True)
 def add_predictions(  # type: ignore[no-untyped-def]
-    begin, time_ms, profile, latency_ms, cost, status, duplicate, width_ms,
+    begin, time_ms, profile, number, latency_ms, cost, status, duplicate, vectors,
+    p_scoring, score_offsets, score_keys, score_row, confidence, width_ms,
     p_stream, p_class, p_flags, p_offsets, p_segments,
     table, keys, counts, sums, dirty,
     bins, bin_table, first_bin, cells, cell_table, first_cell, wide, used,
@@ -191,6 +93,7 @@ def add_predictions(  # type: ignore[no-untyped-def]
             or used[1] + rows_needed > len(bins)
             or used[2] + 2 * rows_needed > len(cells)
             or used[3] + rows_needed > len(wide)
+            or used[4] + rows_needed > len(confidence)
         ):
             return i
         pane = time_ms[i] // width_ms
@@ -199,6 +102,11 @@ def add_predictions(  # type: ignore[no-untyped-def]
         latency_bin = np.int64(-1)
         if not math.isnan(latency_ms[i]):
             latency_bin = _bin(latency_ms[i], LATENCY_FLOOR_MS)
+        confidence_place = np.int64(-1)
+        scoring = p_scoring[p]
+        if scoring >= 0 and score_keys[score_offsets[scoring]] != NO_CLASS:
+            size = score_offsets[scoring + 1] - score_offsets[scoring]
+            confidence_place = confidence_bin(most_probable(number[i], size, vectors))
         for s in range(first - 1, last):
             segment = 0 if s < first else p_segments[s]
             row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
@@ -210,34 +118,39 @@ def add_predictions(  # type: ignore[no-untyped-def]
             if status[i] >= 0:
                 counts[row, _FAILURES] += 1
                 key = cell_key(row, STATUS)
-                _add_cell(cells, cell_table, first_cell, used, key, np.int64(status[i]), np.int64(0), 1)
+                add_cell(cells, cell_table, first_cell, used, key, np.int64(status[i]), 0, 1, 0)
             elif kind != NULL:
                 counts[row, _BOOLEANS + kind - 1] += 1
                 if flags & SCORED:
                     counts[row, _SCORED] += 1
                 if p_class[p] != NO_CLASS:
                     key = cell_key(row, PREDICTED)
-                    _add_cell(cells, cell_table, first_cell, used, key, p_class[p], np.int64(0), 1)
+                    add_cell(cells, cell_table, first_cell, used, key, p_class[p], 0, 1, 0)
+                if confidence_place >= 0:
+                    if score_row[row] < 0:
+                        score_row[row] = used[4]
+                        used[4] += 1
+                    confidence[score_row[row], confidence_place, CONFIDENCE_ALL] += 1
             if latency_bin >= 0:
-                _add_bin(bins, bin_table, first_bin, used, bin_key(row, LATENCY, latency_bin), 1)
+                add_bin(bins, bin_table, first_bin, used, bin_key(row, LATENCY, latency_bin), 1)
             if not math.isnan(cost[i]):
                 counts[row, _COST_N] += 1
-                _add(sums, row, COST, cost[i], 1, wide, used)
+                add_term(sums, row, COST, cost[i], 1, wide, used)
     return len(time_ms)
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_score(cells, table, first, used, row, class_key, came_true, place, sign):  # type: ignore[no-untyped-def]
+def _add_score(cells, table, first, used, row, class_key, came_true, place, units):  # type: ignore[no-untyped-def]
     index = np.int64(math.floor(place))
-    step = np.int64(SCORE_STEP) + np.int64((place - index) * SUB_BINS)
+    position = np.int64((place - index) * SUB_BINS)
     key = cell_key(row, SCORE_POSITIVE if came_true else SCORE_NEGATIVE)
-    _add_cell(cells, table, first, used, key, class_key, index, sign * step)
+    add_cell(cells, table, first, used, key, class_key, index, units, units * position)
 
 
 @nb.njit(cache=True, nogil=True)
 def add_pairs(  # type: ignore[no-untyped-def]
     begin, changes, vectors, p_scoring, score_offsets, score_keys, score_row, score_sums, calibration,
-    width_ms,
+    confidence, width_ms,
     p_stream, p_class, p_flags, p_offsets, p_segments,
     table, keys, counts, sums, dirty,
     bins, bin_table, first_bin, cells, cell_table, first_cell, wide, used,
@@ -255,146 +168,100 @@ def add_pairs(  # type: ignore[no-untyped-def]
         if (
             used[0] + rows_needed > len(keys)
             or used[1] + rows_needed > len(bins)
-            or used[2] + (1 + score_last - score_first) * rows_needed > len(cells)
+            or used[2] + (2 + score_last - score_first) * rows_needed > len(cells)
             or used[3] + 8 * rows_needed > len(wide)
             or used[4] + rows_needed > len(calibration)
         ):
             return i
-        sign = c.sign
+        sign = np.int64(c.sign)
         pane = c.time_ms // width_ms
+        weight = pair_weight(c.probability)
+        extra = sign * np.int64(round((weight - 1.0) * WEIGHT_UNITS))
         delay_bin = _bin(float(c.delay_ms), DELAY_FLOOR_MS)
         has_class = p_class[p] != NO_CLASS and c.label_key != NO_CLASS
         label_key = as_predicted(c.label_key, p_class[p])
-        is_pair = scoring < 0 and not math.isnan(c.number) and not math.isnan(c.label_number)
-        is_scored = scoring >= 0 and c.label_key != NO_CLASS
+        hit = has_class and label_key == p_class[p]
+        age_kind = AGE_HIT if hit or not has_class else AGE_MISS
+        age_class = p_class[p] if has_class else np.int64(NO_CLASS)
+        age = age_bin(float(c.age_ms))
+        has_bounds = scoring >= 0 and score_keys[score_first] == NO_CLASS
+        number, lower, upper = c.number, 0.0, 0.0
+        if has_bounds:
+            at, mask = np.int64(c.number), len(vectors) - 1
+            number, lower, upper = vectors[at & mask], vectors[(at + 1) & mask], vectors[(at + 2) & mask]
+        is_pair = (scoring < 0 or has_bounds) and not math.isnan(number) and not math.isnan(c.label_number)
+        is_scored = scoring >= 0 and not has_bounds and c.label_key != NO_CLASS
         if is_scored:
             loss, squares, p_told, came_true = judge(
                 score_keys, score_first, score_last, c.number, vectors, c.label_key
             )
             told_bin = calibration_bin(p_told)
-            told_units = np.int64(round(p_told * PROBABILITY_UNITS))
+            told_units = sign * np.int64(round(weight * p_told * PROBABILITY_UNITS))
+            units = sign * np.int64(round(weight * PROBABILITY_UNITS))
+            score_units = sign * np.int64(round(weight * SCORE_UNITS))
+            confidence_place = confidence_bin(p_told)
             place = score_place(p_told)
         for s in range(first - 1, last):
             segment = 0 if s < first else p_segments[s]
             row = find_row(row_key(p_stream[p], pane, segment), table, keys, used)
             dirty[row] = 1
             counts[row, _LABELLED] += sign
-            _add_bin(bins, bin_table, first_bin, used, bin_key(row, DELAY, delay_bin), sign)
+            counts[row, _CORRECTED] += sign * c.corrected
+            add_bin(bins, bin_table, first_bin, used, bin_key(row, DELAY, delay_bin), sign)
+            add_cell(cells, cell_table, first_cell, used, cell_key(row, age_kind), age_class, age, sign, 0)
             if has_class:
                 counts[row, _CLASS_N] += sign
-                if label_key == p_class[p]:
+                counts[row, _CLASS_EXTRA] += extra
+                if hit:
                     counts[row, _HITS] += sign
+                    counts[row, _HITS_EXTRA] += extra
                 key = cell_key(row, CONFUSION)
-                _add_cell(cells, cell_table, first_cell, used, key, label_key, p_class[p], sign)
+                add_cell(cells, cell_table, first_cell, used, key, label_key, p_class[p], sign, extra)
             if is_scored:
                 counts[row, _SCORE_N] += sign
+                counts[row, _SCORE_EXTRA] += extra
                 if score_row[row] < 0:
                     score_row[row] = used[4]
                     used[4] += 1
                 of_row = score_row[row]
                 # A term that is too small for the sum changes no digit of it that anyone could see.
-                add_exactly(score_sums[of_row, LOG_LOSS], loss, sign)
-                add_exactly(score_sums[of_row, BRIER], squares, sign)
-                calibration[of_row, told_bin, CALIBRATION_N] += sign
-                calibration[of_row, told_bin, CALIBRATION_P] += sign * told_units
+                add_exactly(score_sums[of_row, LOG_LOSS], weight * loss, sign)
+                add_exactly(score_sums[of_row, BRIER], weight * squares, sign)
+                calibration[of_row, told_bin, CALIBRATION_N] += units
+                calibration[of_row, told_bin, CALIBRATION_P] += told_units
                 if came_true:
-                    calibration[of_row, told_bin, CALIBRATION_HITS] += sign
+                    calibration[of_row, told_bin, CALIBRATION_HITS] += units
+                confidence[of_row, confidence_place, CONFIDENCE_N] += units
+                if hit:
+                    confidence[of_row, confidence_place, CONFIDENCE_HITS] += units
                 for k in range(score_first, score_last):
                     class_key = score_keys[k]
                     of_class = as_predicted(c.label_key, class_key) == class_key
                     if score_last - score_first > 1:
                         at = (np.int64(c.number) + k - score_first) & (len(vectors) - 1)
                         place = score_place(vectors[at])
-                    _add_score(cells, cell_table, first_cell, used, row, class_key, of_class, place, sign)
+                    _add_score(
+                        cells, cell_table, first_cell, used, row, class_key, of_class, place, score_units
+                    )
             if is_pair:
                 counts[row, _REG_N] += sign
-                error = c.number - c.label_number
-                _add(sums, row, ERR, error, sign, wide, used)
-                _add(sums, row, ABS_ERR, abs(error), sign, wide, used)
-                _add(sums, row, SQ_ERR, error * error, sign, wide, used)
-                _add(sums, row, LABEL, c.label_number, sign, wide, used)
-                _add_square(sums, row, c.label_number, sign, wide, used)
+                counts[row, _REG_EXTRA] += extra
+                error = number - c.label_number
+                add_term(sums, row, ERR, weight * error, sign, wide, used)
+                add_term(sums, row, ABS_ERR, weight * abs(error), sign, wide, used)
+                add_term(sums, row, SQ_ERR, weight * (error * error), sign, wide, used)
+                add_label(sums, row, c.label_number, weight, sign, wide, used)
                 if c.label_number != 0.0:
                     counts[row, _APE_N] += sign
-                    _add(sums, row, APE, abs(error) / abs(c.label_number), sign, wide, used)
+                    counts[row, _APE_EXTRA] += extra
+                    add_term(sums, row, APE, weight * (abs(error) / abs(c.label_number)), sign, wide, used)
+                if has_bounds:
+                    counts[row, _BOUNDS_N] += sign
+                    counts[row, _BOUNDS_EXTRA] += extra
+                    if lower <= c.label_number <= upper:
+                        counts[row, _BOUNDS_HITS] += sign
+                        counts[row, _BOUNDS_HITS_EXTRA] += extra
             if not math.isnan(c.value):
                 counts[row, _VALUE_N] += sign
-                _add(sums, row, VALUE, c.value, sign, wide, used)
+                add_term(sums, row, VALUE, c.value, sign, wide, used)
     return len(changes)
-
-
-@nb.njit(cache=True, nogil=True)
-def refill_rows(table, keys, count):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(table) - 1)
-    table[:] = -1
-    for row in range(count):
-        place = _mix(keys[row]) & mask
-        while table[place] >= 0:
-            place = (place + np.uint64(1)) & mask
-        table[place] = row
-
-
-@nb.njit(cache=True, nogil=True)
-def move_bins(old, new, table, first, new_row, used):  # type: ignore[no-untyped-def]
-    """Copy a pool under its rows' new numbers (-1: dropped), leaving out zeros; ``first`` is made anew."""
-    count = used[1]
-    used[1] = 0
-    table[:] = -1
-    first[:] = -1
-    for i in range(count):
-        row = new_row[old[i].key >> 16]
-        if row >= 0 and old[i].n != 0:
-            key = (row << 16) | (old[i].key & 0xFFFF)
-            _add_bin(new, table, first, used, key, old[i].n)
-
-
-@nb.njit(cache=True, nogil=True)
-def move_cells(old, new, table, first, new_row, used):  # type: ignore[no-untyped-def]
-    count = used[2]
-    used[2] = 0
-    table[:] = -1
-    first[:] = -1
-    for i in range(count):
-        row = new_row[old[i].key >> 3]
-        if row >= 0 and old[i].n != 0:
-            key = (row << 3) | (old[i].key & 7)
-            _add_cell(new, table, first, used, key, old[i].a, old[i].b, old[i].n)
-
-
-@nb.njit(cache=True, nogil=True)
-def count_linked(rows, pool, first):  # type: ignore[no-untyped-def]
-    n = 0
-    for row in rows:
-        at = first[row]
-        while at >= 0:
-            n += 1
-            at = pool[at].next
-    return n
-
-
-@nb.njit(cache=True, nogil=True)
-def collect_linked(rows, pool, first, shift, out):  # type: ignore[no-untyped-def]
-    """Copy the non-zero entries of rows, their row replaced by its place in ``rows``; returns how many."""
-    n = 0
-    low = (np.int64(1) << np.int64(shift)) - 1
-    for place in range(len(rows)):
-        at = first[rows[place]]
-        while at >= 0:
-            if pool[at].n != 0:
-                out[n] = pool[at]
-                out[n].key = (np.int64(place) << np.int64(shift)) | (pool[at].key & low)
-                n += 1
-            at = pool[at].next
-    return n
-
-
-@nb.njit(cache=True, nogil=True)
-def carry_all(sums, count):  # type: ignore[no-untyped-def]
-    for i in range(count):
-        for j in range(sums.shape[1]):
-            over = np.int64(0)
-            for k in range(DIGITS - 1):
-                value = sums[i, j, k] + over
-                sums[i, j, k] = value & np.int64(0xFFFFFFFF)
-                over = value >> np.int64(32)
-            sums[i, j, DIGITS - 1] += over

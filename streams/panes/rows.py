@@ -6,13 +6,19 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
-from schemas.panes import COUNTS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS
+from schemas.coded import NO_CLASS
+from schemas.panes import COUNTS, PAIR_SEPARATOR, PANE_COLUMNS, SUMS, WEIGHT_UNITS
 from schemas.records import IntArray
 from streams.panes.exact_sums import BIAS, as_fraction, as_integer, round_sums
 from streams.panes.layout import (
+    AGE_HIT,
+    AGE_MISS,
     CALIBRATION_HITS,
     CALIBRATION_N,
     CALIBRATION_P,
+    CONFIDENCE_ALL,
+    CONFIDENCE_HITS,
+    CONFIDENCE_N,
     CONFUSION,
     COUNT,
     DELAY,
@@ -23,20 +29,37 @@ from streams.panes.layout import (
     PREDICTED,
     SCORE_NEGATIVE,
     SCORE_POSITIVE,
-    SCORE_STEP,
     SCORE_SUMS,
     STATUS,
 )
 from streams.panes.store import PaneStore
 
-_KIND_OF_MAP = {"predicted": PREDICTED, "confusion": CONFUSION, "statuses": STATUS}
+# Kind of cell, and which of its two numbers.
+_MAPS = {
+    "predicted": (PREDICTED, "n"),
+    "confusion": (CONFUSION, "n"),
+    "statuses": (STATUS, "n"),
+    "confusion_extra": (CONFUSION, "m"),
+}
+_CLASS_BINS = {
+    "score_positives": (SCORE_POSITIVE, ("n", "m")),
+    "score_negatives": (SCORE_NEGATIVE, ("n", "m")),
+    "age_hits": (AGE_HIT, ("n",)),
+    "age_misses": (AGE_MISS, ("n",)),
+}
 _KIND_OF_HISTOGRAM = {"latency": LATENCY, "delay": DELAY}
 _CALIBRATION = {
     "calibration_n": CALIBRATION_N,
     "calibration_hits": CALIBRATION_HITS,
     "calibration_p": CALIBRATION_P,
 }
-_KIND_OF_SCORES = {"score_positives": SCORE_POSITIVE, "score_negatives": SCORE_NEGATIVE}
+_CONFIDENCE = {
+    "confidence_all": CONFIDENCE_ALL,
+    "confidence_n": CONFIDENCE_N,
+    "confidence_hits": CONFIDENCE_HITS,
+}
+_WHOLE = int(WEIGHT_UNITS)
+Examples = Callable[[int, int], list[str]]
 
 
 class PaneRows:
@@ -58,8 +81,12 @@ class PaneRows:
         self._class_text = class_text
         self._statuses = status_names
 
-    def batch(self, rows: IntArray, revision: int) -> pa.RecordBatch:
-        """Return the rows as a batch of ``PANE_COLUMNS``, sorted by model, version, segment and pane."""
+    def batch(self, rows: IntArray, revision: int, examples: Examples | None = None) -> pa.RecordBatch:
+        """Return the rows as a batch of ``PANE_COLUMNS``, sorted by model, version, segment and pane.
+
+        ``examples`` gives the ids of wrong answers by stream code and pane number; rows of segments have
+        none.
+        """
         stream, pane, segment = self._store.keys_of(rows)
         names = [self._streams[s] for s in stream]
         segments = [self._segments[s] for s in segment]
@@ -80,10 +107,13 @@ class PaneRows:
         columns |= self._sums(rows, counts)
         columns |= self._maps(rows, cells)
         columns |= self._histograms(rows)
-        columns |= self._scores(rows, cells)
-        for field in PANE_COLUMNS:
-            if field.name not in columns:
-                columns[field.name] = pa.array([[]] * len(rows), field.type)
+        columns |= self._scores(rows)
+        for name, (kind, numbers) in _CLASS_BINS.items():
+            columns[name] = self._class_bins(len(rows), cells[(cells["key"] & 7) == kind], name, numbers)
+        columns["examples"] = pa.array(
+            [examples(int(stream[i]), int(pane[i])) if examples and not segments[i] else [] for i in order],
+            PANE_COLUMNS.field("examples").type,
+        )
         return pa.RecordBatch.from_arrays([columns[name] for name in PANE_COLUMNS.names], schema=PANE_COLUMNS)
 
     def _sums(self, rows: IntArray, counts: IntArray) -> dict[str, pa.Array]:
@@ -96,41 +126,42 @@ class PaneRows:
         m2 = np.zeros(len(rows))
         for i in np.flatnonzero(counts[:, COUNT["reg_n"]]):
             place = int(i)
-            m2[place] = self._label_m2(place, int(counts[place, COUNT["reg_n"]]), digits[place], apart)
+            weight = int(counts[place, COUNT["reg_n"]]) * _WHOLE + int(counts[place, COUNT["reg_extra"]])
+            m2[place] = self._label_m2(place, weight, digits[place], apart)
         values = {name: rounded[:, i] for i, name in enumerate(EXACT_SUMS)} | {"label_m2": m2}
         return {name: pa.array(np.ascontiguousarray(values[name])) for name in SUMS if name in values}
 
-    def _scores(self, rows: IntArray, cells: np.ndarray) -> dict[str, pa.Array]:
-        digits, calibration = self._store.scores_of(rows)
+    def _scores(self, rows: IntArray) -> dict[str, pa.Array]:
+        digits, calibration, confidence = self._store.scores_of(rows)
         rounded = round_sums(digits)
         columns = {name: pa.array(np.ascontiguousarray(rounded[:, i])) for i, name in enumerate(SCORE_SUMS)}
-        filled = np.where(calibration[:, :, CALIBRATION_N] != 0, np.arange(1, calibration.shape[1] + 1), 0)
-        lengths = filled.max(axis=1, initial=0)
-        inside = np.arange(calibration.shape[1]) < lengths[:, None]
-        for name, which in _CALIBRATION.items():
-            columns[name] = _lists(lengths, calibration[:, :, which][inside], name)
-        for name, kind in _KIND_OF_SCORES.items():
-            columns[name] = self._score_bins(rows, cells[(cells["key"] & 7) == kind], name)
+        for bins, names in ((calibration, _CALIBRATION), (confidence, _CONFIDENCE)):
+            filled = np.where((bins != 0).any(axis=2), np.arange(1, bins.shape[1] + 1), 0)
+            lengths = filled.max(axis=1, initial=0)
+            inside = np.arange(bins.shape[1]) < lengths[:, None]
+            for name, which in names.items():
+                columns[name] = _lists(lengths, bins[:, :, which][inside], name)
         return columns
 
-    def _score_bins(self, rows: IntArray, cells: np.ndarray, name: str) -> pa.Array:
+    def _class_bins(self, rows: int, cells: np.ndarray, name: str, numbers: tuple[str, ...]) -> pa.Array:
         keys, class_number = np.unique(cells["a"], return_inverse=True)
-        texts = [self._class_text(int(key)) for key in keys]
-        rank = np.argsort(sorted(range(len(keys)), key=texts.__getitem__))
-        # One list per row and class, in the order of both.
-        place = (cells["key"] >> 3) * len(keys) + (rank[class_number] if len(keys) else 0)
+        texts = [self._class_text(int(key)) if key != NO_CLASS else "" for key in keys]
+        in_order = sorted(set(texts))  # a class may be named as what has none
+        rank = np.array([in_order.index(text) for text in texts], np.int64)
+        # One list per row and class, in the order of both; each bin is as many numbers as the cell has.
+        place = (cells["key"] >> 3) * len(in_order) + (rank[class_number] if len(keys) else 0)
         lists, of_list = np.unique(place, return_inverse=True)
+        width = len(numbers)
         lengths = np.zeros(len(lists), np.int64)
-        np.maximum.at(lengths, of_list, 2 * cells["b"] + 2)
+        np.maximum.at(lengths, of_list, width * (cells["b"] + 1))
         starts = np.cumsum(lengths) - lengths
         dense = np.zeros(int(lengths.sum()), np.int64)
-        at = starts[of_list] + 2 * cells["b"]
-        dense[at], dense[at + 1] = cells["n"] // SCORE_STEP, cells["n"] % SCORE_STEP
-        in_order = sorted(texts)
-        per_row = np.bincount(lists // max(1, len(keys)), minlength=len(rows))
+        for i, number in enumerate(numbers):
+            np.add.at(dense, starts[of_list] + width * cells["b"] + i, cells[number])
+        per_row = np.bincount(lists // max(1, len(in_order)), minlength=rows)
         return pa.MapArray.from_arrays(
             pa.array(np.concatenate([[0], np.cumsum(per_row)]), pa.int32()),
-            pa.array([in_order[i % len(keys)] for i in lists], pa.string()),
+            pa.array([in_order[i % len(in_order)] for i in lists], pa.string()),
             pa.ListArray.from_arrays(
                 pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), pa.array(dense)
             ),
@@ -139,24 +170,25 @@ class PaneRows:
 
     @staticmethod
     def _label_m2(
-        place: int, n: int, digits: IntArray, apart: dict[tuple[int, int], Fraction | float]
+        place: int, weight: int, digits: IntArray, apart: dict[tuple[int, int], Fraction | float]
     ) -> float:
+        """Return the weighted squares about the weighted mean; ``weight`` is in units of WEIGHT_UNITS."""
         if not apart:
             # The same in plain integers: no fraction has to be reduced.
             units, squared = as_integer(digits[LABEL]), as_integer(digits[LABEL_SQ])
-            return ((n * squared << BIAS) - units * units) / (n << 2 * BIAS)
+            return ((weight * squared << BIAS) - units * units * _WHOLE) / (weight << 2 * BIAS)
         total, squares = as_fraction(digits[LABEL]), as_fraction(digits[LABEL_SQ])
         for which in (LABEL, LABEL_SQ):
             more = apart.get((place, which), Fraction(0))
             if not isinstance(more, Fraction):
                 return float("inf")
             total, squares = (total + more, squares) if which == LABEL else (total, squares + more)
-        return _nearest(squares - total * total / n)
+        return _nearest(squares - total * total * _WHOLE / weight)
 
     def _maps(self, rows: IntArray, cells: np.ndarray) -> dict[str, pa.Array]:
         columns = {}
-        for name, kind in _KIND_OF_MAP.items():
-            chosen = cells[(cells["key"] & 7) == kind]
+        for name, (kind, number) in _MAPS.items():
+            chosen = cells[((cells["key"] & 7) == kind) & (cells[number] != 0)]
             texts = self._texts(kind, chosen)
             place = chosen["key"] >> 3
             order = sorted(range(len(chosen)), key=lambda i: (place[i], texts[i]))
@@ -165,7 +197,7 @@ class PaneRows:
             columns[name] = pa.MapArray.from_arrays(
                 pa.array(offsets),
                 pa.array([texts[i] for i in order], pa.string()),
-                pa.array(chosen["n"][order] if order else [], pa.int64()),
+                pa.array(chosen[number][order] if order else [], pa.int64()),
                 type=PANE_COLUMNS.field(name).type,
             )
         return columns

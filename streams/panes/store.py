@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from schemas.coded import CodeArray, CodedPredictions, FloatArray, PairChanges, Profiles
-from schemas.panes import CALIBRATION_BINS
+from schemas.panes import CALIBRATION_BINS, CONFIDENCE_BINS
 from schemas.records import IntArray
 from streams.panes import kernels
 from streams.panes.exact_sums import ADDITIONS_BEFORE_CARRY, DIGITS
@@ -24,8 +24,10 @@ from streams.panes.layout import (
     SEGMENT_BITS,
     WIDE,
 )
+from streams.panes.pools import kernels as pools
+from streams.panes.terms.kernels import carry_all
 
-Wide = dict[tuple[int, int], dict[float, int]]
+Wide = dict[tuple[int, int], dict[tuple[float, float], int]]  # (row, sum): (term, weight): how often
 
 
 class PaneStore:
@@ -61,6 +63,7 @@ class PaneStore:
     def _allocate_scores(self, rows: int) -> None:
         self._score_sums = np.zeros((rows, len(SCORE_SUMS), DIGITS), np.int64)
         self._calibration = np.zeros((rows, CALIBRATION_BINS, 3), np.int64)
+        self._confidence = np.zeros((rows, CONFIDENCE_BINS, 3), np.int64)
 
     def __len__(self) -> int:
         return int(self._used[0])
@@ -68,7 +71,7 @@ class PaneStore:
     @property
     def nbytes(self) -> int:
         rows = len(self) * (8 + 1 + 20 + 8 * N_COUNTS + 8 * N_SUMS * DIGITS)
-        rows += int(self._used[4]) * 8 * (len(SCORE_SUMS) * DIGITS + 3 * CALIBRATION_BINS)
+        rows += int(self._used[4]) * 8 * (len(SCORE_SUMS) * DIGITS + 3 * (CALIBRATION_BINS + CONFIDENCE_BINS))
         tables = self._table.nbytes + self._bin_table.nbytes + self._cell_table.nbytes
         return rows + tables + int(self._used[1]) * BIN.itemsize + int(self._used[2]) * CELL.itemsize
 
@@ -81,9 +84,25 @@ class PaneStore:
         repeat[len(taken) :] = 1
         columns = [
             column[rows]
-            for column in (batch.time_ms, batch.profile, batch.latency_ms, batch.cost, batch.status)
+            for column in (
+                batch.time_ms,
+                batch.profile,
+                batch.number,
+                batch.latency_ms,
+                batch.cost,
+                batch.status,
+            )
         ]
-        self._run(kernels.add_predictions, batch.profile[rows], lambda: (*columns, repeat), profiles)
+        scorings = profiles.scorings
+        self._run(
+            kernels.add_predictions,
+            batch.profile[rows],
+            lambda: (
+                *columns, repeat, batch.vectors, profiles.scoring, scorings.offsets, scorings.class_keys,
+                self._score_row, self._confidence,
+            ),
+            profiles,
+        )  # fmt: skip
 
     def add_pairs(self, changes: PairChanges, profiles: Profiles, vectors: FloatArray) -> None:
         """Count labelled pairs, or take them back, by their sign.
@@ -96,7 +115,7 @@ class PaneStore:
             changes["profile"],
             lambda: (
                 changes, vectors, profiles.scoring, scorings.offsets, scorings.class_keys,
-                self._score_row, self._score_sums, self._calibration,
+                self._score_row, self._score_sums, self._calibration, self._confidence,
             ),
             profiles,
         )  # fmt: skip
@@ -113,11 +132,11 @@ class PaneStore:
             return
         if int(profiles.stream.max()) >= MOST_STREAMS:
             raise OverflowError(f"one partition holds at most {MOST_STREAMS} models and versions")
-        self._additions += 2 * n
+        self._additions += 4 * n  # of one pair to one sum: a weighted square is four terms
         if self._additions > ADDITIONS_BEFORE_CARRY:
-            kernels.carry_all(self._sums, len(self))
-            kernels.carry_all(self._score_sums, int(self._used[4]))
-            self._additions = 2 * n
+            carry_all(self._sums, len(self))
+            carry_all(self._score_sums, int(self._used[4]))
+            self._additions = 4 * n
         begin = 0
         while begin < n:
             begin = kernel(
@@ -139,7 +158,7 @@ class PaneStore:
     def _set_wide_apart(self) -> None:
         for term in self._wide[: self._used[3]]:
             apart = self._kept_apart[int(term["row"]), int(term["sum"])]
-            x = float(term["x"])
+            x = float(term["x"]), float(term["weight"])
             apart[x] = apart.get(x, 0) + int(term["sign"])
             if not apart[x]:
                 del apart[x]
@@ -155,17 +174,18 @@ class PaneStore:
             for new, kept in zip(self._row_arrays(), old, strict=True):
                 new[:rows] = kept[:rows]
             self._table = np.full(1 << int(np.ceil(np.log2(2 * len(self._keys)))), -1, np.int32)
-            kernels.refill_rows(self._table, self._keys, rows)
+            pools.refill_rows(self._table, self._keys, rows)
         same = np.arange(len(self._keys), dtype=np.int64)
         if bins + needed > len(self._bins):
             self._move_bins(2 * len(self._bins) + needed, same)
-        new_cells = (1 + scores) * needed
+        new_cells = (2 + scores) * needed
         if cells + new_cells > len(self._cells):
             self._move_cells(2 * len(self._cells) + new_cells, same)
         if scored + needed > len(self._calibration):
-            sums, calibration = self._score_sums, self._calibration
+            old = self._score_arrays()
             self._allocate_scores(2 * scored + needed)
-            self._score_sums[:scored], self._calibration[:scored] = sums[:scored], calibration[:scored]
+            for new, kept in zip(self._score_arrays(), old, strict=True):
+                new[:scored] = kept[:scored]
         if 8 * needed > len(self._wide):
             self._wide = np.empty(16 * needed, WIDE)
 
@@ -175,15 +195,18 @@ class PaneStore:
             self._score_row,
         )  # fmt: skip
 
+    def _score_arrays(self) -> tuple[np.ndarray, ...]:
+        return self._score_sums, self._calibration, self._confidence
+
     def _move_bins(self, room: int, new_row: IntArray) -> None:
         old, self._bins = self._bins, np.empty(room, BIN)
         self._bin_table = np.empty(_table_size(room), np.int32)
-        kernels.move_bins(old, self._bins, self._bin_table, self._first_bin, new_row, self._used)
+        pools.move_bins(old, self._bins, self._bin_table, self._first_bin, new_row, self._used)
 
     def _move_cells(self, room: int, new_row: IntArray) -> None:
         old, self._cells = self._cells, np.empty(room, CELL)
         self._cell_table = np.empty(_table_size(room), np.int32)
-        kernels.move_cells(old, self._cells, self._cell_table, self._first_cell, new_row, self._used)
+        pools.move_cells(old, self._cells, self._cell_table, self._first_cell, new_row, self._used)
 
     def _segments_in_use(self) -> int:
         return int((self._keys[: len(self)] & (MOST_SEGMENTS - 1)).max(initial=0)) + 1
@@ -215,14 +238,18 @@ class PaneStore:
         """Return the digits of rows' exact sums, shape ``(n, N_SUMS, DIGITS)``."""
         return self._sums[rows]
 
-    def scores_of(self, rows: IntArray) -> tuple[IntArray, IntArray]:
-        """Return the digits of SCORE_SUMS and the calibration bins of rows, zeros where none was scored."""
+    def scores_of(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the digits of SCORE_SUMS and the bins of calibration and confidence of rows.
+
+        Zeros where nothing was scored.
+        """
         place = self._score_row[rows]
-        digits = np.zeros((len(rows), *self._score_sums.shape[1:]), np.int64)
-        calibration = np.zeros((len(rows), *self._calibration.shape[1:]), np.int64)
-        digits[place >= 0] = self._score_sums[place[place >= 0]]
-        calibration[place >= 0] = self._calibration[place[place >= 0]]
-        return digits, calibration
+        digits, calibration, confidence = (
+            np.zeros((len(rows), *array.shape[1:]), np.int64) for array in self._score_arrays()
+        )
+        for out, array in zip((digits, calibration, confidence), self._score_arrays(), strict=True):
+            out[place >= 0] = array[place[place >= 0]]
+        return digits, calibration, confidence
 
     def kept_apart(self, rows: IntArray) -> dict[tuple[int, int], Fraction | float]:
         """Return, by (place in ``rows``, sum), what the terms that did not fit into its digits add up to."""
@@ -237,16 +264,21 @@ class PaneStore:
 
     def bins_of(self, rows: IntArray) -> np.ndarray:
         """Return the bins of rows, dtype BIN, ``key`` being place in ``rows`` << 16 | kind << 15 | bin."""
-        return self._linked(rows, self._bins, self._first_bin, 16)
+        bins = self._linked(rows, self._bins, self._first_bin, 16)
+        counted: np.ndarray = bins[bins["n"] != 0]
+        return counted
 
     def cells_of(self, rows: IntArray) -> np.ndarray:
         """Return the cells of rows, dtype CELL, ``key`` being place in ``rows`` << 3 | kind."""
-        return self._linked(rows, self._cells, self._first_cell, 3)
+        cells = self._linked(rows, self._cells, self._first_cell, 3)
+        counted: np.ndarray = cells[(cells["n"] != 0) | (cells["m"] != 0)]
+        return counted
 
     @staticmethod
     def _linked(rows: IntArray, pool: np.ndarray, first: IntArray, shift: int) -> np.ndarray:
-        out = np.empty(kernels.count_linked(rows, pool, first), pool.dtype)
-        return out[: kernels.collect_linked(rows, pool, first, shift, out)]
+        out = np.empty(pools.count_linked(rows, pool, first), pool.dtype)
+        pools.collect_linked(rows, pool, first, shift, out)
+        return out
 
     # -- forgetting ----------------------------------------------------------------------------------------
 
@@ -269,7 +301,7 @@ class PaneStore:
         self._score_row[count : len(self)] = -1
         self._drop_scores(count)
         self._used[0] = count
-        kernels.refill_rows(self._table, self._keys, count)
+        pools.refill_rows(self._table, self._keys, count)
         self._move_bins(len(self._bins), new_row)
         self._move_cells(len(self._cells), new_row)
         self._kept_apart = defaultdict(
@@ -284,18 +316,19 @@ class PaneStore:
     def _drop_scores(self, rows: int) -> None:
         kept = np.flatnonzero(self._score_row[:rows] >= 0)
         place = self._score_row[kept]
-        for array in (self._score_sums, self._calibration):
+        for array in self._score_arrays():
             array[: len(kept)] = array[place]
             array[len(kept) : int(self._used[4])] = 0
         self._score_row[kept] = np.arange(len(kept))
         self._used[4] = len(kept)
 
 
-def _total(terms: dict[float, int], *, square: bool) -> Fraction | float:
-    infinite = [x for x in terms if not np.isfinite(x)]
+def _total(terms: dict[tuple[float, float], int], *, square: bool) -> Fraction | float:
+    infinite = [(x, n) for (x, _), n in terms.items() if not np.isfinite(x)]
     if infinite:
-        return float(sum(x * np.sign(terms[x]) for x in infinite))
-    return sum((Fraction(x) ** (2 if square else 1) * n for x, n in terms.items()), Fraction(0))
+        return float(sum(x * np.sign(n) for x, n in infinite))
+    power = 2 if square else 1
+    return sum((Fraction(x) ** power * Fraction(w) * n for (x, w), n in terms.items()), Fraction(0))
 
 
 def _table_size(room: int) -> int:

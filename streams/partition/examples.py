@@ -1,12 +1,10 @@
 """Ids of wrong answers, a few of each stream and pane, so that a bad window can be looked into."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pyarrow as pa
 
 from schemas.coded import PairChanges, Profiles
-from schemas.panes import MOST_EXAMPLES, PANE_COLUMNS
+from schemas.panes import MOST_EXAMPLES
 from schemas.records import IntArray
 from streams.partition import kernels
 
@@ -68,22 +66,6 @@ class Examples:
         """Return the ids of a pane, at most ``MOST_EXAMPLES``, in the order of their hashes."""
         row = kernels.find(np.int64(stream << 40 | pane), self._table, self._keys)
         return self._ids[row] if row >= 0 else []
-
-    def written_into(self, rows: pa.RecordBatch, streams: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-        """Return rows of ``PANE_COLUMNS`` with their examples; rows of segments have none.
-
-        ``streams`` gives the code of each model and version.
-        """
-        names = zip(rows.column("model").to_pylist(), rows.column("model_version").to_pylist(), strict=True)
-        panes = np.asarray(rows.column("pane_start").cast(pa.int64())) // self._width_ms
-        found = [
-            [] if segment else self.of(streams[name], pane)
-            for name, segment, pane in zip(
-                names, rows.column("segment").to_pylist(), panes.tolist(), strict=True
-            )
-        ]
-        field = PANE_COLUMNS.field("examples")
-        return rows.set_column(rows.schema.get_field_index("examples"), field, pa.array(found, field.type))
 
     def drop_below(self, floor_ms: int) -> None:
         """Forget panes that start below ``floor_ms``."""

@@ -268,9 +268,7 @@ class PartitionStage:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _batch(self, rows: IntArray) -> pa.RecordBatch:
-        return self._examples.written_into(
-            self._rows.batch(rows, self.revision), self._coder.vocabulary.streams
-        )
+        return self._rows.batch(rows, self.revision, self._examples.of)
 
     def _settle(self, result: JoinResult, meaning: Meaning, columns: pa.RecordBatch | None = None) -> None:
         changes = result.changes

@@ -12,7 +12,17 @@ import pyruhvro
 import pytest
 
 from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
-from schemas.contracts import ALERT, BY_FINGERPRINT, CONTRACTS, INFERENCE, LABEL, LIFECYCLE, Contract, Json
+from schemas.contracts import (
+    ALERT,
+    BY_FINGERPRINT,
+    CONTRACTS,
+    INFERENCE,
+    LABEL,
+    LIFECYCLE,
+    OLDER,
+    Contract,
+    Json,
+)
 from schemas.findings import AlertEvent, LifecycleEvent
 from streams.decode import REASONS
 
@@ -125,12 +135,21 @@ def test_published_fingerprints_never_change(contract: Contract) -> None:
     assert (
         contract.fingerprint.hex()
         == {
-            "InferenceEvent": "5a716e463ec02983",
+            "InferenceEvent": "802c7b4b16e298d3",
             "LabelEvent": "e1a0283f61d5f096",
             "LifecycleEvent": "43acdaf98d25f7d8",
             "AlertEvent": "25e795cb173e7fb3",
         }[contract.name]
     )
+
+
+def test_older_schemas_keep_their_fingerprints_and_lack_only_fields_at_the_end() -> None:
+    assert [older.fingerprint.hex() for older in OLDER["InferenceEvent"]] == ["5a716e463ec02983"]
+    for name, before in OLDER.items():
+        for older in before:
+            assert older.fields == CONTRACTS[name].fields[: len(older.fields)]
+            assert all(field.has_default for field in CONTRACTS[name].fields[len(older.fields) :])
+            assert f"`{older.fingerprint.hex()}`" in section("Encodings")
 
 
 def test_documentation_examples_are_accepted_and_its_code_runs() -> None:

@@ -77,6 +77,8 @@ inference_records = st.fixed_dictionaries(
         "role": st.sampled_from(["primary", "shadow", "mine"]),
         "artifact_hash": maybe(texts),
         "trace_id": maybe(texts),
+        "prediction_lower": maybe(doubles),
+        "prediction_upper": maybe(doubles),
     },
 )
 label_records = st.fixed_dictionaries(
@@ -220,6 +222,7 @@ def by_hand(**parts: bytes) -> bytes:
         "scores": varint(0), "features": varint(0), "segments": varint(0), "status": text(b"ok"),
         "latency_ms": varint(0), "cost": varint(0), "request_id": varint(0), "role": text(b"primary"),
         "artifact_hash": varint(0), "trace_id": varint(0),
+        "prediction_lower": varint(0), "prediction_upper": varint(0),
     }  # fmt: skip
     return INFERENCE.single_object_prefix + b"".join((usual | parts).values())
 
@@ -269,7 +272,7 @@ BROKEN = {
     "huge length": (by_hand(model=varint(2**40) + b"x"), "malformed_avro", "model"),
     "negative length": (by_hand(model=varint(-1) + b"x"), "malformed_avro", "model"),
     "huge block": (by_hand(features=varint(2**62)), "malformed_avro", "features"),
-    "truncated": (by_hand()[:-3], "malformed_avro", "role"),
+    "truncated": (by_hand()[:-5], "malformed_avro", "role"),
     "only the frame": (INFERENCE.single_object_prefix, "malformed_avro", "prediction_id"),
     "time beyond any calendar": (by_hand(timestamp=varint(2**63 - 1)), "timestamp_in_future", "timestamp"),
     "most negative time": (by_hand(timestamp=varint(-(2**63))), "timestamp_before_2000", "timestamp"),

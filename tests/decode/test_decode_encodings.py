@@ -16,7 +16,7 @@ from confluent_kafka.schema_registry import Schema, header_schema_id_serializer
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas.contracts import INFERENCE, LABEL, encode_single_object
+from schemas.contracts import INFERENCE, LABEL, OLDER, encode_single_object
 from schemas.records import DecodedBatch, Headers, RawBatch
 from streams.decode import Decoder, RegisteredSchema, RegistryUnavailable
 from streams.worker.registry import ConfluentRegistry
@@ -409,3 +409,38 @@ def test_one_batch_of_all_encodings_keeps_the_order_of_offsets() -> None:
     assert [d.offset for d in batch.dead_letters] == [at for at in range(60) if at * 7 % 6 >= 4]
     predictions = batch.columns.column("prediction").to_pylist()
     assert predictions == [3 if at * 7 % 6 == 3 else named(at)["prediction"] for at in good]
+
+
+def older(record: dict[str, Any]) -> bytes:
+    (before,) = OLDER["InferenceEvent"]
+    sink = io.BytesIO()
+    fastavro.schemaless_writer(sink, before.parsed, record)
+    return before.single_object_prefix + sink.getvalue()
+
+
+def test_what_was_written_before_there_were_bounds_is_read_as_without_them() -> None:
+    bounded = EVENT | {"prediction": 1.5, "prediction_lower": 1.0, "prediction_upper": 2.0}
+    old = [older(EVENT | {"prediction_id": f"old{i}", "latency_ms": 2.5}) for i in range(3)]
+    new = [encode_single_object("InferenceEvent", bounded), json.dumps(bounded).encode()]
+    for values in (old, [old[0], new[0], old[1], new[1], old[2]]):
+        batch = Decoder().decode_inference(raw(values))
+        assert not batch.dead_letters
+        assert len(batch.columns) == len(values)
+        for row in batch.columns.to_pylist():
+            is_old = row["prediction_id"].startswith("old")
+            assert row["latency_ms"] == (2.5 if is_old else None)
+            bounds = (row["prediction_lower"], row["prediction_upper"])
+            assert bounds == ((None, None) if is_old else (1.0, 2.0))
+
+
+def test_a_broken_older_message_costs_itself_only_and_says_what_broke() -> None:
+    good, broken = older(EVENT), older(EVENT)[:-20]
+    wrong = older(EVENT | {"latency_ms": -1.0})
+    batch = Decoder().decode_inference(raw([good, broken, good, wrong]))
+    assert ids(batch) == ["p1", "p1"]
+    assert codes(batch) == [(1, "malformed_avro", ""), (3, "negative", "latency_ms")]
+
+
+def test_an_older_inference_event_among_labels_is_named() -> None:
+    batch = Decoder().decode_labels(raw([older(EVENT)]))
+    assert codes(batch) == [(0, "wrong_event", "")]

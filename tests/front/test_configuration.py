@@ -255,10 +255,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "no.toml", environment={})
 
 
-def test_rules_may_use_every_figure_of_model_quality_but_not_the_flag() -> None:
+def test_rules_may_use_every_figure_of_model_quality_but_not_the_flag_and_the_text() -> None:
     for metric in MODEL_QUALITY_COLUMNS:
         rule = json.dumps([{"name": "r", "metric": metric, "below": 1}])
-        if metric == "is_mature":
+        if metric in ("is_mature", "nowcast_reason"):
             with pytest.raises(ConfigurationError):
                 load(environment={"AFTCAST_RULES": rule})
         else:

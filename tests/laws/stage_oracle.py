@@ -22,6 +22,8 @@ from schemas.panes import (
     LATENCY_FLOOR_MS,
     MAPS,
     SUMS,
+    age_bin,
+    confidence_bin,
     duration_bin,
 )
 from schemas.records import DecodedBatch
@@ -184,7 +186,7 @@ class Oracle:
 
 def _empty():
     row = dict.fromkeys(COUNTS, 0) | {name: [] for name in SUMS}
-    row |= {name: {} for name in CLASS_BINS}
+    row |= {name: {} for name in CLASS_BINS} | {"weighted_labels": []}
     return row | {name: defaultdict(int) for name in (*MAPS, *HISTOGRAMS)}
 
 
@@ -200,6 +202,9 @@ def _count_prediction(row, event):
         row["scored"] += event["scores"] is not None
         if predicted_class(event) is not None:
             row["predicted"][predicted_class(event)] += 1
+        if event["scores"]:
+            chances = [event["scores"][name] for name in names_of_scores(event)]
+            row["confidence_all"][confidence_bin(max(chances))] += 1
     if event["latency_ms"] is not None:
         row["latency"][duration_bin(event["latency_ms"], LATENCY_FLOOR_MS)] += 1
     if event["cost"] is not None:
@@ -207,29 +212,65 @@ def _count_prediction(row, event):
         row["cost_sum"].append(event["cost"])
 
 
+def weight_of(label):
+    """What a pair weighs, in whole units of 2**-32, as the contract has it."""
+    sampled = label["sampling_probability"]
+    if sampled is None:
+        return Fraction(1)
+    return 1 + Fraction(round((min(1 / sampled, 1e6) - 1) * 2**32), 2**32)
+
+
+def said_to(event, label):
+    """What a label says to a prediction, so that it can be compared."""
+    if is_regression(event):
+        return float(label["label"])
+    return in_terms_of(canonical(label["label"]), predicted_class(event) or "0")
+
+
 def _count_pair(row, event, label, said):
+    """Count a pair; ``said`` are all its labels that say something, whatever came of them."""
     row["labelled"] += 1
     delay_ms = max(0, min(other["timestamp"] for other in said) - event["timestamp"])
     row["delay"][duration_bin(float(delay_ms), DELAY_FLOOR_MS)] += 1
     truth, value = label["label"], event["prediction"]
     mine = predicted_class(event)
+    weight = weight_of(label)
+    extra, w = int((weight - 1) * 2**32), float(weight)
+    hit = False
     if mine is not None:
         theirs = in_terms_of(canonical(truth), mine)
+        hit = theirs == mine
         row["class_n"] += 1
-        row["hits"] += theirs == mine
+        row["class_extra"] += extra
+        row["hits"] += hit
+        row["hits_extra"] += extra * hit
         row["confusion"][f"{theirs}\x1f{mine}"] += 1
+        row["confusion_extra"][f"{theirs}\x1f{mine}"] += extra
+    ages = row["age_hits" if hit or mine is None else "age_misses"].setdefault(mine or "", defaultdict(int))
+    age_ms = min(other["record_time_ms"] for other in said) - event["timestamp"]
+    ages[age_bin(age_ms)] += 1
+    row["corrected"] += len({said_to(event, other) for other in said}) > 1
     if event["scores"]:
-        _count_scores(row, event, canonical(truth))
+        _count_scores(row, event, canonical(truth), weight, hit)
     if is_number(value) and is_number(truth) and event["scores"] is None:
         error = float(value) - float(truth)
         row["reg_n"] += 1
-        row["err_sum"].append(error)
-        row["abs_err_sum"].append(abs(error))
-        row["sq_err_sum"].append(error * error)
-        row["label_sum"].append(float(truth))
+        row["reg_extra"] += extra
+        row["err_sum"].append(w * error)
+        row["abs_err_sum"].append(w * abs(error))
+        row["sq_err_sum"].append(w * (error * error))
+        row["label_sum"].append(weight * Fraction(truth))
+        row["weighted_labels"].append((weight, Fraction(truth)))
         if truth != 0:
             row["ape_n"] += 1
-            row["ape_sum"].append(abs(error) / abs(float(truth)))
+            row["ape_extra"] += extra
+            row["ape_sum"].append(w * (abs(error) / abs(float(truth))))
+        if event.get("prediction_lower") is not None:
+            held = event["prediction_lower"] <= truth <= event["prediction_upper"]
+            row["bounds_n"] += 1
+            row["bounds_extra"] += extra
+            row["bounds_hits"] += held
+            row["bounds_hits_extra"] += extra * held
     if label["value"] is not None:
         row["value_n"] += 1
         row["value_sum"].append(label["value"])
@@ -244,12 +285,18 @@ def in_terms_of(theirs, mine):
     return theirs
 
 
-def _count_scores(row, event, theirs):
-    scores = event["scores"]
-    names = sorted(scores)
+def names_of_scores(event):
+    names = sorted(event["scores"])
     if len(names) <= 2:
         positive = POSITIVE.get(event["model"])
-        names = [positive] if len(names) == 2 and positive in scores else names[-1:]
+        names = [positive] if len(names) == 2 and positive in names else names[-1:]
+    return names
+
+
+def _count_scores(row, event, theirs, weight, hit):
+    scores = event["scores"]
+    names = names_of_scores(event)
+    w, units = float(weight), int(weight * 2**32)
     truths = [in_terms_of(theirs, name) == name for name in names]
     chances = [scores[name] for name in names]
     if len(names) == 1:
@@ -262,13 +309,16 @@ def _count_scores(row, event, theirs):
     if len(names) > 1 and not any(truths):
         squares += 1.0
     row["score_n"] += 1
-    row["log_loss_sum"].append(-math.log(min(max(of_label, EPSILON), 1 - EPSILON)))
-    row["brier_sum"].append(squares)
+    row["score_extra"] += units - 2**32
+    row["log_loss_sum"].append(w * -math.log(min(max(of_label, EPSILON), 1 - EPSILON)))
+    row["brier_sum"].append(w * squares)
     top = chances.index(max(chances))
     b = max(i for i in range(10) if chances[top] >= i / 10)
-    row["calibration_n"][b] += 1
-    row["calibration_hits"][b] += truths[top]
-    row["calibration_p"][b] += round(chances[top] * 2**32)
+    row["calibration_n"][b] += units
+    row["calibration_hits"][b] += units * truths[top]
+    row["calibration_p"][b] += round(w * chances[top] * 2**32)
+    row["confidence_n"][confidence_bin(chances[top])] += units
+    row["confidence_hits"][confidence_bin(chances[top])] += units * hit
     for name, p, true in zip(names, chances, truths, strict=True):
         logit = (
             -36.0 if p < 1e-17 else 36.0 if p == 1 else max(-36.0, min(36.0, math.log(p) - math.log1p(-p)))
@@ -276,8 +326,9 @@ def _count_scores(row, event, theirs):
         inner = max(-10.0, min(10.0, logit))
         place = 106 + 8 * inner + (logit - inner) + 160 * p
         by_class = row["score_positives" if true else "score_negatives"].setdefault(name, defaultdict(int))
-        by_class[2 * math.floor(place)] += 1
-        by_class[2 * math.floor(place) + 1] += math.floor((place - math.floor(place)) * 16)
+        by_class[2 * math.floor(place)] += round(weight * 2**20)
+        position = math.floor((place - math.floor(place)) * 16)
+        by_class[2 * math.floor(place) + 1] += round(weight * 2**20) * position
 
 
 def _without_zeros(counts):
@@ -285,18 +336,19 @@ def _without_zeros(counts):
 
 
 def _finished(row):
-    labels = [Fraction(x) for x in row["label_sum"]]
-    mean = sum(labels, Fraction(0)) / len(labels) if labels else Fraction(0)
-    row["label_m2"] = [_nearest(sum(((x - mean) ** 2 for x in labels), Fraction(0)))]
+    labels = row["weighted_labels"]
+    mean = sum(w * x for w, x in labels) / sum(w for w, _ in labels) if labels else 0
+    row["label_m2"] = [_nearest(sum((w * (x - mean) ** 2 for w, x in labels), Fraction(0)))]
     out = {name: row[name] for name in COUNTS}
     out |= {name: _exact_sum(row[name]) for name in SUMS}
     out |= {name: dict(row[name]) for name in MAPS}
+    out["confusion_extra"] = _without_zeros(row["confusion_extra"])
     out |= {name: {key: _without_zeros(bins) for key, bins in row[name].items()} for name in CLASS_BINS}
     return out | {name: _without_zeros(row[name]) for name in HISTOGRAMS}
 
 
 def _exact_sum(terms):
-    if any(math.isinf(x) for x in terms):
+    if any(isinstance(x, float) and math.isinf(x) for x in terms):
         return sum(x for x in terms if math.isinf(x))
     return _nearest(sum((Fraction(x) for x in terms), Fraction(0)))
 

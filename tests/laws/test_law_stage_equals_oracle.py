@@ -25,6 +25,9 @@ scores = st.one_of(
     st.just({"1": 0.5}),
     st.dictionaries(st.sampled_from(["1", "true", "a", "é", "2.5", ""]), chances, max_size=5),
 )
+sampled = st.sampled_from([0.5, 0.3, 1.0, 0.07, 1e-9]) | st.floats(1e-4, 1)
+bound = st.sampled_from([0.0, 1.0, 2.0, -0.1, 1e9, -1e300])
+bounds = st.tuples(bound, bound)
 optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 
 
@@ -32,12 +35,18 @@ optional = st.none() | st.sampled_from([0.1, 2.0, 1e-9, 7e5])
 def predictions(draw):
     failed = draw(st.integers(0, 5)) == 0
     time_ms = draw(times)
+    value = None if failed and draw(st.booleans()) else draw(values)
+    lower, upper = (
+        sorted(draw(bounds)) if type(value) in (int, float) and draw(st.booleans()) else (None, None)
+    )
     return {
         "prediction_id": draw(st.sampled_from("abcd")),
         "model": draw(st.sampled_from(["m", "n"])),
         "model_version": draw(st.sampled_from(["", "2"])),
         "timestamp": time_ms,
-        "prediction": None if failed and draw(st.booleans()) else draw(values),
+        "prediction": value,
+        "prediction_lower": lower,
+        "prediction_upper": upper,
         "scores": draw(st.none() | scores),
         "features": {},
         "segments": draw(
@@ -60,7 +69,9 @@ def labels(draw):
         "label": draw(st.none() | values),
         "timestamp": draw(st.sampled_from([START_MS, time_ms])),  # ties are where order could show
         "source": draw(st.sampled_from(["", "b", "a"])),
-        "sampling_probability": draw(st.none() | st.just(0.5)),
+        "sampling_probability": draw(
+            st.none() | st.sampled_from([0.5, 0.3, 1.0, 0.07, 1e-9]) | st.floats(1e-4, 1)
+        ),
         "value": draw(optional),
         "record_time_ms": time_ms,
     }

@@ -144,7 +144,10 @@ def test_an_empty_window_has_exactly_the_columns_and_no_zero_where_nothing_appli
     row = model_quality(PaneSums(), task, mature=True, window_ms=HOUR_MS)
     assert tuple(row) == MODEL_QUALITY_COLUMNS
     known = {name: value for name, value in row.items() if value is not None}
-    assert known == {"predictions": 0, "failures": 0, "labelled": 0, "is_mature": True}
+    counts = dict.fromkeys(
+        ("predictions", "failures", "labelled", "predictions_per_s", "corrected_labels"), 0
+    )
+    assert known == counts | {"is_mature": True}
 
 
 def test_coverage_counts_answered_predictions_only() -> None:

@@ -63,6 +63,32 @@ def test_a_database_migrated_by_the_old_files_comes_out_as_a_fresh_one_and_keeps
     assert {row[name] for name in ("auc", "log_loss", "brier", "ece")} == {None}
 
 
+def test_scores_counted_before_weights_are_counted_by_weight_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate_module, "migrations", lambda: migrations()[:3])
+        migrate(client, "aftcast_old")
+    # 0.25 came true, 0.75 did not and a second 0.75 did: ece (0.75 + 0.5) / 3; auc 0.25.
+    client.command(
+        "INSERT INTO aftcast_old.rollups (model, pane_start, predictions, scored, labelled, class_n, hits, "
+        "score_n, log_loss_sum, brier_sum, calibration_n, calibration_hits, calibration_p, score_positives, "
+        "score_negatives) SELECT 'm', '2050-01-01 00:00:00', 3, 3, 3, 3, 1, 3, 3, 1.5, "
+        "[0, 0, 1, 0, 0, 0, 0, 2], [0, 0, 1, 0, 0, 0, 0, 1], "
+        "arrayMap(p -> toInt64(p * 4294967296), [0, 0, 0.25, 0, 0, 0, 0, 1.5]), "
+        "map('1', [1, 3, 1, 5]), map('1', [0, 0, 1, 5])"
+    )
+    for _ in range(2):  # the second as after a cut
+        migrate(client, "aftcast_old")
+        (row,) = client.rows("SELECT * FROM aftcast_old.model_quality(window_seconds = 60)")
+        assert row["ece"] == pytest.approx(1.25 / 3, rel=1e-12)
+        assert row["auc"] == pytest.approx(0.25, rel=1e-12)
+        (stored,) = client.rows("SELECT calibration_n, score_positives FROM aftcast_old.rollups")
+        assert stored["calibration_n"][2::5] == [2**32, 2**33]
+        assert stored["score_positives"] == {"1": [2**20, 3 * 2**20, 2**20, 5 * 2**20]}
+        client.command("DELETE FROM aftcast_old.migrations WHERE number = 8")
+
+
 def test_a_view_that_was_changed_by_hand_or_dropped_comes_back(client: Client) -> None:
     migrate(client, "aftcast_new")
     made = definitions(client, "aftcast_new")

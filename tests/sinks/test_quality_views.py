@@ -22,6 +22,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     mean_absolute_error,
+    mean_absolute_percentage_error,
     mean_squared_error,
     precision_recall_fscore_support,
     precision_score,
@@ -30,8 +31,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from schemas.figures import MODEL_QUALITY_COLUMNS
-from schemas.findings import ModelState
+from schemas.figures import CLASS_QUALITY_COLUMNS, MODEL_QUALITY_COLUMNS
+from schemas.findings import Calibration, ModelState
 from schemas.panes import (
     CLASS_BINS,
     COUNTS,
@@ -44,10 +45,12 @@ from schemas.panes import (
     read_panes,
 )
 from sinks.clickhouse.writers import Writer
+from streams.metrics.classification import class_quality
 from streams.metrics.quality import model_quality
 from streams.metrics.tasks import task_of
 
 T0_MS = 2_524_608_000_000  # 2050-01-01, so that no TTL ever takes a test's rows
+SAMPLED = ("strings", "doubles", "two", "three")  # models whose labels were sampled
 CLASSES = ("ok", "fraud", "review", "", "é \\ '")
 
 
@@ -57,7 +60,7 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
     events = []
     for _ in range(n):
         model = str(rng.choice(["strings", "few", "many", "doubles", "booleans", "constant", "two", "three"]))
-        scores = None
+        scores, bounds = None, None
         prediction: Any
         label: Any
         if model == "strings":
@@ -81,6 +84,7 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
             label = float(rng.choice([0.0, -3.5e11, 1e6])) + float(rng.normal(0, 2))
             label = 0.0 if rng.random() < 0.1 else label
             prediction = label + float(rng.normal(0.3, 1))
+            bounds = (prediction - 1, prediction + 1) if rng.random() < 0.8 else None
         else:
             prediction, label = float(rng.normal(0, 1)), 0.1
         has_label = bool(rng.random() < 0.6)
@@ -100,9 +104,19 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
                 cost=float(rng.random()) if rng.random() < 0.3 else None,
                 value=float(rng.normal(0, 5)) if rng.random() < 0.3 else None,
                 scores=scores,
+                sampled=float(rng.choice([0.05, 0.3, 1.0]))
+                if model in SAMPLED and rng.random() < 0.9
+                else None,
+                bounds=bounds,
+                age_ms=int(rng.choice([0, 1_000, 60_000, 7_200_000])) + int(rng.integers(0, 2_000)),
+                corrected=bool(rng.random() < 0.1),
             )
         )
     return events
+
+
+def seconds_of(time_ms: int) -> int:
+    return time_ms // 1_000
 
 
 def view(embedded_database: Any, name: str, window_s: int) -> list[dict[str, Any]]:
@@ -123,7 +137,7 @@ def is_classification(answered: list[Joined]) -> bool:
     return float not in kinds and len({event.prediction for event in answered}) <= 20
 
 
-def expected_figures(members: list[Joined]) -> dict[str, Any]:
+def expected_figures(members: list[Joined], window_s: int) -> dict[str, Any]:
     answered = [event for event in members if event.prediction is not None]
     labelled = [event for event in answered if event.has_label]
     costs = [event.cost for event in members if event.cost is not None]
@@ -136,51 +150,68 @@ def expected_figures(members: list[Joined]) -> dict[str, Any]:
         "failures": len(members) - len(answered),
         "labelled": len(labelled),
         "coverage": len(labelled) / len(answered) if answered else None,
+        "success_rate": len(answered) / len(members),
+        "predictions_per_s": len(members) / window_s,
+        "corrected_labels": sum(event.corrected for event in labelled),
         "cost": math.fsum(costs) if costs else None,
+        "cost_per_1000": 1000 * math.fsum(costs) / len(costs) if costs else None,
         "value": math.fsum(values) if values else None,
         "is_mature": False,
     }
     if labelled and is_classification(answered):
         y = [text(event.label) for event in labelled]
         p = [text(event.prediction) for event in labelled]
+        w = np.array([event.weight for event in labelled])
+        macro = {"average": "macro", "zero_division": 0, "sample_weight": w}
         figures |= {
-            "accuracy": accuracy_score(y, p),
-            "precision": precision_score(y, p, average="macro", zero_division=0),
-            "recall": recall_score(y, p, average="macro", zero_division=0),
-            "f1": f1_score(y, p, average="macro", zero_division=0),
+            "accuracy": accuracy_score(y, p, sample_weight=w),
+            "precision": precision_score(y, p, **macro),
+            "recall": recall_score(y, p, **macro),
+            "f1": f1_score(y, p, **macro),
         }
         if all(event.scores for event in labelled):
-            figures |= expected_of_scores([event.scores or {} for event in labelled], y)
+            figures |= expected_of_scores([event.scores or {} for event in labelled], y, w)
     elif labelled:
         pairs = [e for e in labelled if is_number(e.prediction) and is_number(e.label)]
         y = np.array([float(event.label) for event in pairs])
         p = np.array([float(event.prediction) for event in pairs])
-        shares = np.abs(p - y)[y != 0] / np.abs(y)[y != 0]
+        w = np.array([event.weight for event in pairs])
+        known = y != 0
         figures |= {
-            "mae": mean_absolute_error(y, p),
-            "rmse": math.sqrt(mean_squared_error(y, p)),
-            "mape": shares.mean() if len(shares) else None,
-            "bias": math.fsum(p - y) / len(y),
-            "r2": r2_score(y, p) if len(set(y)) > 1 else None,
+            "mae": mean_absolute_error(y, p, sample_weight=w),
+            "rmse": math.sqrt(mean_squared_error(y, p, sample_weight=w)),
+            "mape": mean_absolute_percentage_error(y[known], p[known], sample_weight=w[known])
+            if known.any()
+            else None,
+            "bias": math.fsum(w * (p - y)) / math.fsum(w),
+            "r2": r2_score(y, p, sample_weight=w) if len(set(y)) > 1 else None,
+            "zero_labels": int((~known).sum()),
         }
+        bounded = [e for e in pairs if e.bounds]
+        if bounded:
+            inside = [e.weight for e in bounded if e.bounds and e.bounds[0] <= e.label <= e.bounds[1]]
+            figures["interval_coverage"] = math.fsum(inside) / math.fsum(e.weight for e in bounded)
     return figures
 
 
-def expected_of_scores(scores: list[dict[str, float]], y: list[str]) -> dict[str, float]:
+def expected_of_scores(scores: list[dict[str, float]], y: list[str], w: Any) -> dict[str, float]:
     if len(scores[0]) > 2:
         classes = sorted(scores[0])
         p = np.array([[of[name] for name in classes] for of in scores])
         top = p.argmax(axis=1)
         told, came_true = p.max(axis=1), np.array(classes)[top] == y
         truth = np.array([[name == label for name in classes] for label in y], float)
-        figures = {"log_loss": log_loss(y, p, labels=classes), "brier": ((p - truth) ** 2).sum(axis=1).mean()}
+        figures = {
+            "log_loss": log_loss(y, p, labels=classes, sample_weight=w),
+            "brier": np.average(((p - truth) ** 2).sum(axis=1), weights=w),
+        }
     else:
         told, came_true = np.array([of["1"] for of in scores]), np.array(y) == "1"
         figures = {
-            "log_loss": log_loss(came_true, told, labels=[False, True]),
-            "brier": brier_score_loss(came_true, told, labels=[False, True]),
+            "log_loss": log_loss(came_true, told, labels=[False, True], sample_weight=w),
+            "brier": brier_score_loss(came_true, told, labels=[False, True], sample_weight=w),
         }
-    return figures | {"ece": expected_calibration_error(told, came_true)}
+    return figures | {"ece": expected_calibration_error(told, came_true, w)}
 
 
 def windows(rows: pa.RecordBatch, window_s: int) -> dict[tuple[Any, ...], PaneSums]:
@@ -258,7 +289,7 @@ def test_model_quality_equals_scikit_learn_over_the_full_join(embedded_database:
     assert sorted(map(key_of, rows)) == sorted(joined)
     for row in rows:
         members = joined[key_of(row)]
-        for name, value in expected_figures(members).items():
+        for name, value in expected_figures(members, window_s).items():
             place = (name, key_of(row))
             if isinstance(value, float):
                 assert row[name] == pytest.approx(value, rel=1e-9, abs=1e-9), place
@@ -297,10 +328,11 @@ def test_class_quality_equals_scikit_learn_over_the_full_join(embedded_database:
         p = [text(event.prediction) for event in labelled]
         classes = sorted(set(y) | set(p))
         assert sorted(found[key]) == classes
-        figures = precision_recall_fscore_support(y, p, labels=classes, zero_division=np.nan)
-        for name, precision, recall, f1, support in zip(classes, *figures, strict=True):
+        w = np.array([event.weight for event in labelled])
+        figures = precision_recall_fscore_support(y, p, labels=classes, sample_weight=w, zero_division=np.nan)
+        for name, precision, recall, f1, _ in zip(classes, *figures, strict=True):
             row = found[key][name]
-            assert (row["support"], row["predicted"]) == (support, p.count(name))
+            assert (row["support"], row["predicted"]) == (y.count(name), p.count(name))
             assert row["true_positives"] == sum(a == b == name for a, b in zip(y, p, strict=True))
             for column, value in (("precision", precision), ("recall", recall)):
                 assert row[column] == (None if math.isnan(value) else pytest.approx(value, rel=1e-12))
@@ -323,15 +355,47 @@ def test_quantiles_are_those_of_the_merged_histogram_to_the_digit(embedded_datab
             assert row[f"label_delay_p{q}_s"] == expected
 
 
-def test_model_quality_equals_the_stream_s_own_figures(embedded_database: Any) -> None:
+def test_every_figure_of_a_window_equals_the_stream_s_own(embedded_database: Any) -> None:
     rows = pane_rows(traffic(seed=10, n=900))
-    Writer(embedded_database.client, embedded_database.name).write_rollups(rows)
+    writer = Writer(embedded_database.client, embedded_database.name)
+    writer.write_rollups(rows)
     merged = windows(rows, 3_600)
-    for row in view(embedded_database, "model_quality", 3_600):
-        sums = merged[key_of(row)]
-        for name, value in model_quality(sums, task_of(sums), mature=False).items():
-            near = pytest.approx(value, rel=1e-12, abs=1e-9) if isinstance(value, float) else value
-            assert row[name] == near, (name, key_of(row))
+    tasks = {key: task_of(sums) for key, sums in merged.items()}
+    until_ms = T0_MS + 3 * 3_600_000
+    models = {(model, version) for model, version, *_ in merged}
+    right = tuple(i / 33 for i in range(33))
+    known = {key: Calibration(*key, 500, right, until_ms) for key in models if key[1] == "1"}
+    writer.write_calibrations(list(known.values()))
+    recorded = {key: tasks[(*key, "", seconds_of(T0_MS))] for key in models}
+    writer.write_model_states([ModelState(*key, recorded[key], until_ms, until_ms) for key in models])
+    written, compared = view(embedded_database, "model_quality", 3_600), 0
+    for row in written:
+        key = key_of(row)
+        mature = key[3] * 1_000 + 3_600_000 <= until_ms
+        figures = model_quality(
+            merged[key],
+            recorded[key[:2]],
+            mature=mature,
+            window_ms=3_600_000,
+            calibration=known.get(key[:2]),
+        )
+        for name, value in figures.items():
+            if name == "nowcast_reason" and not mature:
+                continue
+            near = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+            assert row[name] == near, (name, key)
+        compared += mature and row["estimated_accuracy_error"] is not None
+    assert compared
+    classes: dict[Any, list[dict[str, Any]]] = {}
+    for row in view(embedded_database, "class_quality", 3_600):
+        classes.setdefault(key_of(row), []).append(row)
+    for key, sums in merged.items():
+        expected = [] if recorded[key[:2]] == "regression" else class_quality(sums)
+        found = sorted(classes.get(key, []), key=lambda row: row["class"])
+        assert [{name: row[name] for name in CLASS_QUALITY_COLUMNS} for row in found] == [
+            {n: pytest.approx(v, rel=1e-12) if isinstance(v, float) else v for n, v in row.items()}
+            for row in expected
+        ]
 
 
 def test_squares_of_labels_far_from_zero_do_not_cancel(embedded_database: Any) -> None:
@@ -482,13 +546,13 @@ def test_an_accuracy_panel_reads_neither_maps_nor_histograms(embedded_database: 
         row["explain"]
         for row in embedded_database.client.rows(
             "EXPLAIN header = 1, actions = 1 "
-            "SELECT window_start, accuracy, accuracy_nowcast, coverage, is_mature, labelled "
+            "SELECT window_start, accuracy, coverage, is_mature, labelled "
             "FROM model_quality(window_seconds = 3600) WHERE model = 'm'"
         )
     )
     assert "hits" in plan
-    histograms = ("latency", "delay", "calibration", "score_")
-    for column in ("confusion", "predicted", "statuses", "label_m2", *histograms):
+    histograms = ("latency", "delay", "calibration", "score_", "confidence", "age_")
+    for column in ("confusion", "r.predicted", "statuses", "label_m2", *histograms):
         assert column not in plan
 
 

@@ -23,7 +23,19 @@ WITH
         positions_of(positives),
         positions_of(negatives),
         arrayCumSum(counts_of(negatives))
-    ) / (arraySum(counts_of(positives)) * arraySum(counts_of(negatives))) AS area_of
+    ) / (arraySum(counts_of(positives)) * arraySum(counts_of(negatives))) AS area_of,
+    -- In the order of streams/nowcast/window.py, in its words.
+    multiIf(
+        w.is_mature OR NOT w.is_classification OR w.maturity = '', '',
+        w.maturity = 'labels_late', 'labels are late',
+        w.class_extra != 0, 'sampled labels: their ages do not carry weights',
+        w.class_n < 5, 'fewer than 5 labels',
+        NOT ifNull(c.all_have_curves, 0), 'no delay curve yet: no mature labels of one of the outcomes',
+        NOT c.all_are_reliable, 'delay curves are changing',
+        NOT c.deviation <= 0.1, 'too little is known: the standard deviation is above 0.1',
+        ''
+    ) AS why_no_nowcast,
+    w.maturity != '' AND w.is_classification AND why_no_nowcast = '' AS has_nowcast
 SELECT
     w.model AS model,
     w.model_version AS model_version,
@@ -33,35 +45,41 @@ SELECT
     w.failures AS failures,
     w.labelled AS labelled,
     if(w.predictions > w.failures, w.labelled / (w.predictions - w.failures), NULL) AS coverage,
-    if(w.has_classes, w.hits / w.class_n, NULL) AS accuracy,
-    if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.3), NULL) AS precision,
-    if(w.has_classes, macro_of(w.class_counts.4, w.class_counts.2), NULL) AS recall,
+    if(w.has_classes, w.hits_weight / w.class_weight, NULL) AS accuracy,
+    if(w.has_classes, macro_of(w.class_weights.4, w.class_weights.3), NULL) AS precision,
+    if(w.has_classes, macro_of(w.class_weights.4, w.class_weights.2), NULL) AS recall,
     if(
         w.has_classes,
-        2 * macro_of(w.class_counts.4, arrayMap((s, p) -> s + p, w.class_counts.2, w.class_counts.3)),
+        2 * macro_of(w.class_weights.4, arrayMap((s, p) -> s + p, w.class_weights.2, w.class_weights.3)),
         NULL
     ) AS f1,
     if(w.has_scores AND notEmpty(w.scored_classes), arrayAvg(
         class -> area_of(w.score_positives[class], w.score_negatives[class]), w.scored_classes
     ), NULL) AS auc,
-    if(w.has_scores, w.log_loss_sum / w.score_n, NULL) AS log_loss,
-    if(w.has_scores, w.brier_sum / w.score_n, NULL) AS brier,
+    if(w.has_scores, w.log_loss_sum / w.score_weight, NULL) AS log_loss,
+    if(w.has_scores, w.brier_sum / w.score_weight, NULL) AS brier,
     if(
         w.has_scores,
-        arraySum((hits, told) -> abs(told / 4294967296 - hits), w.calibration_hits, w.calibration_p) / w.score_n,
+        arraySum((hits, told) -> abs(told - hits) / 4294967296, w.calibration_hits, w.calibration_p) / w.score_weight,
         NULL
     ) AS ece,
-    if(w.has_numbers, w.abs_err_sum / w.reg_n, NULL) AS mae,
-    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_n), NULL) AS rmse,
-    if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_n, NULL) AS mape,
+    if(w.has_numbers, w.abs_err_sum / w.reg_weight, NULL) AS mae,
+    if(w.has_numbers, sqrt(greatest(0, w.sq_err_sum) / w.reg_weight), NULL) AS rmse,
+    if(w.has_numbers AND w.ape_n > 0, w.ape_sum / w.ape_weight, NULL) AS mape,
     -- Equal labels leave squares of the mean's rounding: within four units in its last place they are constant.
     if(
-        w.has_numbers AND w.reg_n > 1 AND w.label_m2 > w.reg_n * pow(8.881784197001252e-16 * w.label_sum / w.reg_n, 2),
+        w.has_numbers
+            AND w.reg_n > 1
+            AND w.label_m2 > w.reg_weight * pow(8.881784197001252e-16 * w.label_sum / w.reg_weight, 2),
         1 - greatest(0, w.sq_err_sum) / w.label_m2,
         NULL
     ) AS r2,
-    if(w.has_numbers, w.err_sum / w.reg_n, NULL) AS bias,
-    CAST(NULL AS Nullable(Float64)) AS estimated_accuracy,
+    if(w.has_numbers, w.err_sum / w.reg_weight, NULL) AS bias,
+    if(w.is_classification AND notEmpty(k.right) AND arraySum(w.confidence_all) > 0, arraySum(
+        (answers, right) -> answers * right,
+        w.confidence_all,
+        arrayResize(k.right, length(w.confidence_all))
+    ) / arraySum(w.confidence_all), NULL) AS estimated_accuracy,
     quantile_of(w.delay, 0.5, 1.) / 1000 AS label_delay_p50_s,
     quantile_of(w.delay, 0.95, 1.) / 1000 AS label_delay_p95_s,
     quantile_of(w.latency, 0.5, 0.01) AS latency_p50_ms,
@@ -69,8 +87,21 @@ SELECT
     quantile_of(w.latency, 0.99, 0.01) AS latency_p99_ms,
     if(w.cost_n > 0, w.cost_sum, NULL) AS cost,
     if(w.value_n > 0, w.value_sum, NULL) AS value,
-    if(w.is_mature, accuracy, NULL) AS accuracy_nowcast,
-    accuracy_nowcast AS accuracy_nowcast_low,
-    accuracy_nowcast AS accuracy_nowcast_high,
-    w.is_mature AS is_mature
+    multiIf(w.is_mature, accuracy, has_nowcast, c.accuracy, NULL) AS accuracy_nowcast,
+    multiIf(w.is_mature, accuracy, has_nowcast, c.low, NULL) AS accuracy_nowcast_low,
+    multiIf(w.is_mature, accuracy, has_nowcast, c.high, NULL) AS accuracy_nowcast_high,
+    w.is_mature AS is_mature,
+    if(w.predictions > 0, (w.predictions - w.failures) / w.predictions, NULL) AS success_rate,
+    if(w.cost_n > 0, 1000 * w.cost_sum / w.cost_n, NULL) AS cost_per_1000,
+    w.predictions / {window_seconds:UInt32} AS predictions_per_s,
+    if(w.has_numbers, w.reg_n - w.ape_n, NULL) AS zero_labels,
+    if(w.has_numbers AND w.bounds_n > 0, w.bounds_hits_weight / w.bounds_weight, NULL) AS interval_coverage,
+    w.corrected AS corrected_labels,
+    if(w.is_mature, estimated_accuracy - accuracy, NULL) AS estimated_accuracy_error,
+    nullIf(why_no_nowcast, '') AS nowcast_reason
 FROM ${database}.window_sums(window_seconds = {window_seconds:UInt32}) AS w
+LEFT JOIN ${database}.window_nowcasts(window_seconds = {window_seconds:UInt32}) AS c
+    ON c.model = w.model AND c.model_version = w.model_version
+    AND c.segment = w.segment AND c.window_start = w.window_start
+LEFT JOIN (SELECT model, model_version, right FROM ${database}.calibrations FINAL) AS k
+    ON k.model = w.model AND k.model_version = w.model_version

@@ -1,6 +1,7 @@
 -- What each window adds up to, with what is known about its model. Every figure is made of this.
 SELECT
     w.*,
+    ifNull(s.maturity, '') AS maturity,  -- ifNull: whoever asks may have set join_use_nulls
     -- Until the task is recorded it is told from the window itself.
     multiIf(
         s.task = 'regression', false,
@@ -12,7 +13,7 @@ SELECT
     is_classification AND w.class_n > 0 AS has_classes,
     NOT is_classification AND w.reg_n > 0 AS has_numbers,
     is_classification AND w.score_n > 0 AS has_scores,
-    -- (classes, support, predicted, true positives) over labelled pairs
+    -- (classes, support, predicted, true positives) over labelled pairs: their number, then what they weigh
     arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), mapKeys(w.confusion)) AS labels,
     arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), mapKeys(w.confusion)) AS predicted_classes,
     mapValues(w.confusion) AS counts,
@@ -26,15 +27,38 @@ SELECT
             arrayMap(n -> 0, counts)
         )]
     ) AS class_counts,
+    arrayConcat(mapKeys(w.confusion), mapKeys(w.confusion_extra)) AS weighted_pairs,
+    arrayMap(pair -> substring(pair, 1, position(pair, '\x1f') - 1), weighted_pairs) AS weighted_labels,
+    arrayMap(pair -> substring(pair, position(pair, '\x1f') + 1), weighted_pairs) AS weighted_predictions,
+    arrayConcat(
+        CAST(mapValues(w.confusion) AS Array(Float64)),
+        arrayMap(extra -> extra / 4294967296, mapValues(w.confusion_extra))
+    ) AS weights,
+    arrayReduce(
+        'sumMap',
+        [arrayConcat(weighted_labels, weighted_predictions)],
+        [arrayConcat(weights, arrayMap(n -> 0., weights))],
+        [arrayConcat(arrayMap(n -> 0., weights), weights)],
+        [arrayConcat(
+            arrayMap((l, p, n) -> if(l = p, n, 0.), weighted_labels, weighted_predictions, weights),
+            arrayMap(n -> 0., weights)
+        )]
+    ) AS class_weights,
     -- Those with both outcomes: auc is one against rest, over them.
     arrayFilter(
         class -> arraySum(w.score_positives[class]) > 0 AND arraySum(w.score_negatives[class]) > 0,
         mapKeys(w.score_positives)
     ) AS scored_classes,
-    -- ifNull: whoever asks may have set join_use_nulls.
-    toBool(
-        ifNull(s.task != '' AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until, 0)
-    ) AS is_mature
+    toBool(ifNull(
+        s.task != ''
+            AND s.maturity != 'learning'
+            AND w.window_start + toIntervalSecond({window_seconds:UInt32}) <= s.mature_until
+            AND NOT arrayExists(
+                gap -> gap.1 < w.window_start + toIntervalSecond({window_seconds:UInt32}) AND gap.2 > w.window_start,
+                s.skipped
+            ),
+        0
+    )) AS is_mature
 FROM
 (
     SELECT
@@ -57,6 +81,17 @@ FROM
         sum(r.cost_n) AS cost_n,
         sum(r.value_n) AS value_n,
         sum(r.score_n) AS score_n,
+        sum(r.bounds_n) AS bounds_n,
+        sum(r.corrected) AS corrected,
+        -- What pairs weigh: their number, and what sampled ones weigh beyond 1.
+        sum(r.class_extra) AS class_extra,
+        class_n + class_extra / 4294967296 AS class_weight,
+        hits + sum(r.hits_extra) / 4294967296 AS hits_weight,
+        reg_n + sum(r.reg_extra) / 4294967296 AS reg_weight,
+        ape_n + sum(r.ape_extra) / 4294967296 AS ape_weight,
+        score_n + sum(r.score_extra) / 4294967296 AS score_weight,
+        bounds_n + sum(r.bounds_extra) / 4294967296 AS bounds_weight,
+        sum(r.bounds_hits) + sum(r.bounds_hits_extra) / 4294967296 AS bounds_hits_weight,
         sumKahan(r.err_sum) AS err_sum,
         sumKahan(r.abs_err_sum) AS abs_err_sum,
         sumKahan(r.sq_err_sum) AS sq_err_sum,
@@ -68,19 +103,23 @@ FROM
         sumKahan(r.brier_sum) AS brier_sum,
         -- Squares about the window's mean by the parallel formula, which holds for negated rows too.
         sumKahan(r.label_m2) + arraySum(
-            row -> row.1 * pow(row.2 / row.1 - label_sum / reg_n, 2),
-            groupArrayIf((r.reg_n, r.label_sum), r.reg_n != 0)
+            row -> row.1 * pow(row.2 / row.1 - label_sum / reg_weight, 2),
+            groupArrayIf((r.reg_n + r.reg_extra / 4294967296, r.label_sum), r.reg_n != 0)
         ) AS label_m2,
         sumMap(r.confusion) AS confusion,
+        sumMap(r.confusion_extra) AS confusion_extra,
         sumForEach(r.latency) AS latency,
         sumForEach(r.delay) AS delay,
         sumForEach(r.calibration_hits) AS calibration_hits,
         sumForEach(r.calibration_p) AS calibration_p,
+        sumForEach(r.confidence_all) AS confidence_all,
         sumForEachMap(r.score_positives) AS score_positives,
         sumForEachMap(r.score_negatives) AS score_negatives
     FROM ${database}.rollups AS r FINAL
     GROUP BY model, model_version, segment, window_start
     HAVING sum(r.predictions) > 0 OR sum(r.duplicates) > 0
 ) AS w
-LEFT JOIN (SELECT model, model_version, task, mature_until FROM ${database}.model_states FINAL) AS s
+LEFT JOIN (
+    SELECT model, model_version, task, maturity, mature_until, as_of, skipped FROM ${database}.model_states FINAL
+) AS s
     ON s.model = w.model AND s.model_version = w.model_version

@@ -54,6 +54,18 @@ def calibration_bin(p):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def most_probable(number, size, vectors):  # type: ignore[no-untyped-def]
+    """Return the score of the positive class, or the highest of many, which begin at ``number``."""
+    if size == 1:
+        return number
+    begin = np.int64(number)
+    top = vectors[begin]
+    for k in range(1, size):
+        top = max(top, vectors[begin + k])
+    return top
+
+
+@nb.njit(cache=True, nogil=True)
 def judge(score_keys, first, last, number, vectors, label_key):  # type: ignore[no-untyped-def]
     """Return log loss, squared error, the probability that calibration is about, and whether it came true."""
     if last - first == 1:

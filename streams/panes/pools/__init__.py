@@ -1,0 +1,1 @@
+"""Hash tables of rows, bins and cells."""

@@ -1,0 +1,1 @@
+"""What a pair adds to exact sums."""
