@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -190,6 +191,9 @@ class Model(Section):
     maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
         None, alias="maturity_horizon", description="overrides the one of `[detection]`"
     )
+    reference: Text | None = Field(
+        None, description="file of `aftcast profile` that features are held against; else the first day"
+    )
     implicit_label: str | None = Field(
         None, description="what predictions without a label are taken for; unset: they stay unlabelled"
     )
@@ -241,6 +245,9 @@ class Configuration(BaseModel):
         return JoinSettings(self.join.hot_horizon_ms, self.join.max_waiting_memory_bytes)
 
     def monitor_settings(self) -> MonitorSettings:
+        """Return what stage 2 goes by; files of references are read, ``Failure`` if one is not right."""
+        from aftcast.profile import read_profile
+
         return MonitorSettings(
             pane_width_ms=self.panes.width_ms,
             maturity_horizon_ms=self.maturity_horizon_ms,
@@ -252,6 +259,7 @@ class Configuration(BaseModel):
                     model.maturity_horizon_ms,
                     model.implicit_label,
                     model.implicit_after_ms,
+                    model.reference,
                 )
                 for name, model in self.models.items()
             },
@@ -262,6 +270,12 @@ class Configuration(BaseModel):
             false_alarms_per_month=self.detection.false_alarms_per_month,
             smallest_change=self.detection.smallest_change,
             segments=self.detection.segments,
+            references=tuple(
+                reference
+                for name, model in self.models.items()
+                if model.reference is not None
+                for reference in read_profile(Path(model.reference), name)
+            ),
         )
 
     def remarks(self) -> list[str]:

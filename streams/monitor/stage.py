@@ -17,12 +17,15 @@ from schemas.findings import (
     Task,
 )
 from schemas.panes import PaneSums
+from schemas.references import FeatureReference
 from schemas.settings import DAY_MS, MonitorSettings
+from schemas.signals import SignalPane
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
 from streams.drift import Budget, Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
+from streams.monitor.features import FeatureKey, Features
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.maturing import Maturing
@@ -46,6 +49,7 @@ class Findings:
     states: tuple[ModelState, ...] = ()
     curves: tuple[DelayCurve, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    references: tuple[FeatureReference, ...] = ()
 
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures
@@ -87,6 +91,7 @@ class Monitor:
         self._happenings = Happenings()
         self._thresholds = Thresholds(settings)
         self._silences = Silences(settings)
+        self._features = Features(settings, settings.references)
         self._maturing = Maturing(settings)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
@@ -98,6 +103,10 @@ class Monitor:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
         self._segments.absorb(rows)
+
+    def absorb_features(self, rows: pa.RecordBatch) -> None:
+        """Take in rows of ``FEATURE_COLUMNS``; of a pane and partition the newest revision counts."""
+        self._features.absorb(rows)
 
     def absorb_totals(self, totals: StreamTotals) -> None:
         """Take in the running totals of one partition, for the share of dead letters."""
@@ -144,6 +153,10 @@ class Monitor:
         drifts: list[DriftEvent] = []
         alerts: list[AlertEvent] = list(learnt.alerts)
         tasks: dict[tuple[str, str], Task] = {}
+        references, signals = self._features.advance(frontier.closed_until_ms, self._predictions)
+        features: dict[tuple[str, str], list[SignalPane]] = {}
+        for model, version, pane in signals:
+            features.setdefault((model, version), []).append(pane)
         for model, version, series in store.versions():
             state, drift = self._of(model, version)
             state.look(series, frontier.closed_until_ms)
@@ -151,7 +164,8 @@ class Monitor:
             labels = self._maturing.of(model)
             coverage = None if labels is None else labels.coverage(version)
             states += state.announce(frontier.standing(model), coverage, frontier.now_ms)
-            found, told = drift.advance(store, state.task, frontier, self._maintenance)
+            own = features.get((model, version), ())
+            found, told = drift.advance(store, state.task, frontier, self._maintenance, own)
             drifts += found
             alerts += told
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
@@ -159,7 +173,13 @@ class Monitor:
         alerts += self._dead_letters.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
-        return Findings(tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations)
+        return Findings(
+            tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations, tuple(references)
+        )
+
+    def references(self) -> dict[FeatureKey, FeatureReference]:
+        """Return what each feature is held against, by model, version, segment, signal and feature."""
+        return dict(self._features.references)
 
     def models(self) -> dict[tuple[str, str], Task]:
         """Return the task of each model and version seen so far, in sorted order."""
@@ -249,6 +269,11 @@ class Monitor:
         for start_ms in sorted({start // window_ms * window_ms for start in series.starts}):
             end_ms = start_ms + window_ms
             yield start_ms, series.window(start_ms, end_ms), self.mature(model, start_ms, end_ms)
+
+    def _predictions(self, model: str, version: str, segment: str, start_ms: int) -> int | None:
+        series = self._store.series.get((model, version, segment))
+        pane = None if series is None else series.panes.get(start_ms)
+        return None if pane is None else pane.sums().counts["predictions"]
 
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
