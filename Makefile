@@ -8,13 +8,14 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench clean
+.PHONY: help demo test lint types unit kafka-test kafka bench pictures clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
 	@echo "make test    lint, types, all tests; starts a real Apache Kafka (needs Java 17 and Maven)"
 	@echo "make kafka   a real Apache Kafka for trying by hand"
 	@echo "make bench   the benchmarks"
+	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
 # uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
@@ -48,6 +49,11 @@ $(VENV)/.bench: pyproject.toml
 	$(call install,.[bench])
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml
+	@echo "installing aftcast[docs] into $(VENV) (once)"
+	$(call install,.[docs])
+	@touch $@
+
 demo: $(VENV)/.demo
 	@$(BIN)/aftcast demo $(DEMO_ARGS)
 
@@ -73,6 +79,10 @@ kafka: $(VENV)/.demo
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+# The figures that docs/late-labels.md quotes are printed too, and kept beside the pictures.
+pictures: $(VENV)/.docs
+	$(BIN)/python docs/pictures/draw.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

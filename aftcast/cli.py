@@ -10,6 +10,7 @@ from aftcast.commands.alerts import alerts
 from aftcast.commands.check import check
 from aftcast.commands.dead_letters import dead_letters
 from aftcast.commands.demo import demo
+from aftcast.commands.explain import explain
 from aftcast.commands.replay import replay
 from aftcast.commands.setup import setup
 from aftcast.commands.simulate import simulate
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "simulate": simulate,
     "replay": replay,
     "alerts": alerts,
+    "explain": explain,
     "dead-letters": dead_letters,
     "sql": sql,
     "version": version,

@@ -9,8 +9,8 @@ START_MS = 1_767_225_600_000
 DELAY_MS = 600_000  # of every label
 
 
-def predictions(first, count, rate_per_ms=20.0, seed=0, start_ms=START_MS):
-    """Return dicts of ``count`` predictions, numbered from ``first``."""
+def predictions(first, count, rate_per_ms=20.0, seed=0, start_ms=START_MS, features=True):
+    """Return dicts of ``count`` predictions, numbered from ``first``, with ten features or none."""
     rng = np.random.default_rng((seed, first))
     scores = rng.random(count)
     numbers = rng.normal(size=(count, 8)).tolist()
@@ -24,7 +24,9 @@ def predictions(first, count, rate_per_ms=20.0, seed=0, start_ms=START_MS):
             "prediction": "fraud" if scores[i] > 0.5 else "fine",
             "scores": {"fraud": float(scores[i])},
             "features": {f"amount_{k}": x for k, x in enumerate(numbers[i])}
-            | {"kind": "card", "age": 40 + i % 40},
+            | {"kind": "card", "age": 40 + i % 40}
+            if features
+            else {},
             "segments": {"country": countries[i]},
             "latency_ms": 5.0 + 20.0 * float(scores[i]),
             "cost": 0.001,

@@ -17,7 +17,8 @@ MOST_FEATURES = 100  # of one model version; more are left out, and named
 FEATURE_COLUMNS = pa.schema(
     [
         *KEYS,
-        # "feature"; or "prediction": the predicted number of a regression, under the name ''.
+        # "feature"; or "prediction", under the name '': the predicted number of answers without scores. Of
+        # integers stage 1 cannot know whether they are classes.
         pa.field("signal", pa.string(), nullable=False),
         pa.field("feature", pa.string(), nullable=False),
         # Missing are the pane's ``predictions`` less n: null, or no such key.
@@ -27,8 +28,8 @@ FEATURE_COLUMNS = pa.schema(
         pa.field("m2", pa.float64(), nullable=False),  # their squares about the row's own mean
         pa.field("cells", pa.list_(pa.int32()), nullable=False),  # of the grid, ascending
         pa.field("cell_counts", pa.list_(pa.int64()), nullable=False),
-        # Strings and booleans ("true", "false") by value; those that came after the first MOST_CATEGORIES of
-        # the row are in ``other``.
+        # Strings and booleans ("true", "false") by value, the MOST_CATEGORIES largest. In ``other``: what
+        # is smaller, longer than 100 bytes, or came after the first 4 * MOST_CATEGORIES values of the row.
         pa.field(
             "categories", pa.map_(pa.string(), pa.field("value", pa.int64(), nullable=False)), nullable=False
         ),

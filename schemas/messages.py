@@ -1,4 +1,4 @@
-"""How findings travel: pane rows as Arrow streams, everything else as JSON, told apart by a header."""
+"""How findings travel: rows of panes and features as Arrow streams, the rest as JSON, by a header."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
+from schemas.features import FEATURE_COLUMNS
 from schemas.findings import AlertEvent
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter
@@ -22,19 +23,35 @@ T = TypeVar("T")
 
 def encode_panes(rows: pa.RecordBatch) -> bytes:
     """Return rows of the schema ``PANE_COLUMNS`` as an Arrow IPC stream, bodies compressed with lz4."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, PANE_COLUMNS, options=_OPTIONS) as writer:
-        writer.write_batch(rows)
-    return bytes(sink.getvalue())
+    return _encoded(rows, PANE_COLUMNS)
 
 
 def decode_panes(value: bytes) -> pa.RecordBatch:
     """Return the rows of one message; ``ValueError`` where another version wrote other columns."""
+    return _decoded(value, PANE_COLUMNS)
+
+
+def encode_features(rows: pa.RecordBatch) -> bytes:
+    """Return rows of the schema ``FEATURE_COLUMNS``, as ``encode_panes`` does."""
+    return _encoded(rows, FEATURE_COLUMNS)
+
+
+def decode_features(value: bytes) -> pa.RecordBatch:
+    """Return the rows of one message; ``ValueError`` where another version wrote other columns."""
+    return _decoded(value, FEATURE_COLUMNS)
+
+
+def _encoded(rows: pa.RecordBatch, columns: pa.Schema) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, columns, options=_OPTIONS) as writer:
+        writer.write_batch(rows)
+    return bytes(sink.getvalue())
+
+
+def _decoded(value: bytes, columns: pa.Schema) -> pa.RecordBatch:
     with pa.ipc.open_stream(value) as reader:
-        if not reader.schema.equals(PANE_COLUMNS):
-            raise ValueError(
-                f"pane-updates: expected columns {PANE_COLUMNS.names}, got {reader.schema.names}"
-            )
+        if not reader.schema.equals(columns):
+            raise ValueError(f"pane-updates: expected columns {columns.names}, got {reader.schema.names}")
         return reader.read_next_batch()
 
 

@@ -10,15 +10,18 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from schemas.features import FEATURE_COLUMNS
 from schemas.findings import Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState
 from schemas.messages import (
     CALIBRATION,
     CURVE,
     DRIFT,
+    FEATURES,
     PANES,
     STATE,
     alert_of,
     decode,
+    decode_features,
     decode_panes,
     header_of,
 )
@@ -154,12 +157,16 @@ T = TypeVar("T")
 
 
 def _panes(records: Sequence[Message], block: Block) -> Tables:
-    batches = [
-        rows
-        for record in records
-        if header_of(record.headers()) == PANES and (rows := _read(record, decode_panes, block)) is not None
-    ]
-    return {"rollups": pa.Table.from_batches(batches, PANE_COLUMNS)}
+    read = {PANES: decode_panes, FEATURES: decode_features}
+    batches: dict[bytes, list[pa.RecordBatch]] = {kind: [] for kind in read}
+    for record in records:
+        kind = header_of(record.headers())
+        if kind in read and (rows := _read(record, read[kind], block)) is not None:
+            batches[kind].append(rows)
+    return {
+        "rollups": pa.Table.from_batches(batches[PANES], PANE_COLUMNS),
+        "feature_rollups": pa.Table.from_batches(batches[FEATURES], FEATURE_COLUMNS),
+    }
 
 
 _FINDINGS: dict[bytes, tuple[type, str, Callable[[list[Any]], pa.Table]]] = {

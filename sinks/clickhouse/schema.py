@@ -1,6 +1,7 @@
 """The columns of every table, as declared, and the views: a migrated database has exactly these."""
 
 from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
+from schemas.features import FEATURE_COLUMNS
 from schemas.panes import PANE_COLUMNS
 
 COORDINATES = ("topic", "partition", "offset", "received_at")
@@ -15,6 +16,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "predictions": _with_scalar(INFERENCE_FIELDS.names, "prediction"),
     "labels": _with_scalar(LABEL_FIELDS.names, "label"),
     "rollups": tuple(PANE_COLUMNS.names),
+    "feature_rollups": tuple(FEATURE_COLUMNS.names),
     "drift_events": (
         "model",
         "model_version",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from schemas.features import FEATURE_COLUMNS
 from schemas.findings import AlertEvent, Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, IntArray
@@ -39,6 +40,10 @@ class Writer:
     def write_rollups(self, rows: pa.RecordBatch) -> None:
         """Write cumulative rows of the schema ``PANE_COLUMNS``; per key the largest revision stands."""
         self.write("rollups", pa.Table.from_batches([rows], PANE_COLUMNS))
+
+    def write_features(self, rows: pa.RecordBatch) -> None:
+        """Write cumulative rows of the schema ``FEATURE_COLUMNS``; per key the largest revision stands."""
+        self.write("feature_rollups", pa.Table.from_batches([rows], FEATURE_COLUMNS))
 
     def write_predictions(self, columns: pa.RecordBatch, topic: str, partition: int) -> None:
         """Write decoded predictions of one topic partition, schema ``INFERENCE_COLUMNS``."""

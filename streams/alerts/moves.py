@@ -94,7 +94,7 @@ class Move:
         self.window_end_ms = fed_until_ms
         self._newest.clear()
         if self._then is not None:
-            self._then = (self._then[0], Stretch(drift.change_end_ms, fed_until_ms))
+            self._then = (self._then[0], self._after())
 
     def turned(self, drift: DriftEvent, fed_until_ms: int) -> None:
         """Take in the change that leads back."""
@@ -132,7 +132,7 @@ class Move:
         drift = self.drift
         old = self._then
         before = old[0] if old else Stretch(drift.change_start_ms - day_ms, drift.change_start_ms)
-        after = Stretch(drift.change_end_ms, self.window_end_ms)
+        after = self._after()
         for stretch in (after,) if old else (before, after):
             inside = [pane for pane in panes if stretch.start_ms <= pane.start_ms < stretch.end_ms]
             stretch.found_n = stretch.n = sum(pane.n for pane in inside)
@@ -172,6 +172,12 @@ class Move:
             return "gone"
         away = abs((now.after - now.before) - (told.after - told.before))
         return "changed" if away > NOTICEABLE * self.size else "same"
+
+    def _after(self) -> Stretch:
+        # A large change is found in the very pane in which it began.
+        found_at_once = self.drift.change_end_ms >= self.window_end_ms
+        start_ms = self.drift.change_start_ms if found_at_once else self.drift.change_end_ms
+        return Stretch(start_ms, self.window_end_ms)
 
     def _level(self) -> tuple[float, float, int]:
         n = sum(part.n for part in self._newest)

@@ -35,6 +35,14 @@ def check(rule: RuleSettings) -> None:
         raise ValueError(f"rule {rule.name}: metric must be one of {known}; got {rule.metric!r}")
     if (rule.below is None) == (rule.above is None):
         raise ValueError(f"rule {rule.name}: give one of below and above; got {rule.below} and {rule.above}")
+    if rule.on == "nowcast" and rule.metric != "accuracy":
+        remedy = (
+            'on = "all"' if rule.metric in WITHOUT_LABELS else 'on = "mature", or "all" for early figures'
+        )
+        raise ValueError(
+            f'rule {rule.name}: on = "nowcast" is for metric = "accuracy", the only figure with a nowcast; '
+            f"got {rule.metric!r}, for which {remedy} would do"
+        )
     if rule.window_ms <= 0:
         raise ValueError(f"rule {rule.name}: window must be above 0; got {rule.window_ms} ms")
 
@@ -63,10 +71,8 @@ def judge(rule: RuleSettings, figures: Mapping[str, Any]) -> tuple[Verdict, floa
 
 
 def _interval(rule: RuleSettings, figures: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    if rule.on == "nowcast" and rule.metric in ("accuracy", "accuracy_nowcast"):
+    if rule.on == "nowcast":
         return figures["accuracy_nowcast_low"], figures["accuracy_nowcast_high"]
-    if rule.on == "nowcast" and rule.metric not in WITHOUT_LABELS and not figures["is_mature"]:
-        return None, None
     value = figures[rule.metric]
     return value, value
 

@@ -98,28 +98,10 @@ def category_place(h, feature):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_text(  # type: ignore[no-untyped-def]
-    feature, text, begin, size, features, category_table, categories, texts, used
+def _new_category(  # type: ignore[no-untyped-def]
+    place, h, feature, text, begin, size, features, category_table, categories, texts, used
 ):  # fmt: skip
     f = features[feature]
-    f.dirty = 1
-    if size > LONGEST_CATEGORY:
-        f.other += 1
-        return
-    h = text_hash(text, begin, begin + size, 0)
-    mask = np.uint64(len(category_table) - 1)
-    place = category_place(h, feature) & mask
-    while category_table[place] >= 0:
-        c = categories[category_table[place]]
-        if (
-            c.hash == h
-            and c.feature == feature
-            and c.length == size
-            and same_text(texts, c.at, text, begin, size)
-        ):
-            c.n += 1
-            return
-        place = (place + np.uint64(1)) & mask
     if f.kept >= CATEGORIES_KEPT:
         f.other += 1
         return
@@ -157,6 +139,7 @@ def count_values(  # type: ignore[no-untyped-def]
     as_bits = scratch.view(np.int64)
     page_mask = np.uint64(len(page_table) - 1)
     page_mask = np.uint64(len(page_table) - 1)
+    category_mask = np.uint64(len(category_table) - 1)
     last_key, last_row = np.int64(-1), np.int64(-1)
     for i in range(begin, len(rows)):
         first = np.int64(starts[rows[i]])
@@ -220,8 +203,32 @@ def count_values(  # type: ignore[no-untyped-def]
                         f.falses += 1
                     continue
                 if value_kind == STRING:
-                    a, b = text_ends[j], text_ends[j + 1]
-                    _add_text(feature, text, a, b - a, features, category_table, categories, texts, used)
+                    begins = np.int64(text_ends[j])
+                    length = np.int64(text_ends[j + 1]) - begins
+                    if length > LONGEST_CATEGORY:
+                        f.other += 1
+                        continue
+                    h = text_hash(text, begins, begins + length, 0)
+                    place = category_place(h, feature) & category_mask
+                    found = np.int64(category_table[place])
+                    while found >= 0:
+                        c = categories[found]
+                        if (
+                            c.hash == h
+                            and c.feature == feature
+                            and c.length == length
+                            and same_text(texts, c.at, text, begins, length)
+                        ):
+                            break
+                        place = (place + np.uint64(1)) & category_mask
+                        found = np.int64(category_table[place])
+                    if found >= 0:
+                        categories[found].n += 1
+                        continue
+                    _new_category(
+                        place, h, feature, text, begins, length, features, category_table, categories, texts,
+                        used,
+                    )  # fmt: skip
                     continue
                 f.numbers += 1
                 if math.isnan(f.pivot):

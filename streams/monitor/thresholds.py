@@ -1,5 +1,6 @@
 """All threshold rules over all model versions: which windows are due now, and their figures."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 from schemas.figures import Figures
@@ -93,16 +94,16 @@ class Thresholds:
         rule, width_ms = watch.rule, self._settings.pane_width_ms
         mature_ms, horizon_ms = frontier.mature_until_ms(model), frontier.horizon_ms(model)
         newest_ms = mature_ms
-        if rule.on == "all":
+        if rule.on != "mature":
             newest_ms = newest_window_end(rule, series, mature_ms, frontier.closed_until_ms, width_ms)
         before = watch.evaluated_ms
         first_ms = series.first_ms + width_ms if before is None else before + width_ms
-        if rule.on == "all" and before is not None and newest_ms == before and series.changed:
+        if rule.on != "mature" and before is not None and newest_ms == before and series.changed:
             first_ms = before  # labels came for the newest window
         now_ms = frontier.now_ms
 
         def complete_ms(end_ms: int) -> int:
-            return max(end_ms, now_ms) if rule.on == "all" else end_ms + horizon_ms
+            return max(end_ms, now_ms) if rule.on != "mature" else end_ms + horizon_ms
 
         events = evaluate_range(
             watch,
@@ -111,11 +112,14 @@ class Thresholds:
             complete_ms,
             lambda start_ms, end_ms: maintenance.covers(model, version, start_ms, end_ms),
         )
-        window = watch.revisable
-        if window is not None and window[1] <= mature_ms:
-            start_ms, end_ms = window
-            if any(start_ms <= start < end_ms for start in series.changed) or watch.unconfirmed:
-                events += watch.revise(figures(start_ms, end_ms), max(now_ms, end_ms + horizon_ms))
+        if watch.follows:
+            starts = sorted(series.changed)
+
+            def changed(start_ms: int, end_ms: int) -> bool:
+                at = bisect_left(starts, start_ms)
+                return at < len(starts) and starts[at] < end_ms
+
+            events += watch.revise(figures, changed, mature_ms=mature_ms, now_ms=now_ms)
         return events
 
 

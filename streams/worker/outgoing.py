@@ -1,6 +1,6 @@
-"""What stages tell, as messages: pane rows by model, progress to everyone, findings, alerts, dead letters."""
+"""What stages tell, as messages: rows by model, progress to everyone, findings, alerts, dead letters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 import pyarrow as pa
@@ -21,24 +21,35 @@ def _kind(kind: bytes) -> tuple[tuple[str, bytes], ...]:
 
 def pane_messages(topic: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
     """Yield the rows of each model under its name as key, split so that brokers take them."""
+    yield from _by_model(topic, rows, messages.PANES, messages.encode_panes)
+
+
+def feature_messages(topic: str, rows: pa.RecordBatch) -> Iterator[Outgoing]:
+    """Yield rows of features, likewise."""
+    yield from _by_model(topic, rows, messages.FEATURES, messages.encode_features)
+
+
+def _by_model(
+    topic: str, rows: pa.RecordBatch, kind: bytes, encode: Callable[[pa.RecordBatch], bytes]
+) -> Iterator[Outgoing]:
     if not rows.num_rows:
         return
     models = rows.column("model")
     names = sorted(pc.unique(models).to_pylist())
     for name in names:
         own = rows if len(names) == 1 else rows.filter(pc.equal(models, name))
-        for value in _encoded(own):
-            yield Outgoing(topic, value, name.encode(), _kind(messages.PANES))
+        for value in _encoded(own, encode):
+            yield Outgoing(topic, value, name.encode(), _kind(kind))
 
 
-def _encoded(rows: pa.RecordBatch) -> Iterator[bytes]:
-    value = messages.encode_panes(rows)
+def _encoded(rows: pa.RecordBatch, encode: Callable[[pa.RecordBatch], bytes]) -> Iterator[bytes]:
+    value = encode(rows)
     if len(value) <= MESSAGE_LIMIT or rows.num_rows == 1:
         yield value
         return
     half = rows.num_rows // 2
-    yield from _encoded(rows.slice(0, half))
-    yield from _encoded(rows.slice(half))
+    yield from _encoded(rows.slice(0, half), encode)
+    yield from _encoded(rows.slice(half), encode)
 
 
 def progress_messages(topic: str, partitions: int, progress: Progress) -> Iterator[Outgoing]:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
 import structlog
 from faust.types import TP
 
+from schemas.features import MOST_FEATURES
 from schemas.findings import Progress, StreamTotals
 from schemas.records import DeadLetter, DecodedBatch, RawBatch
 from streams.decode import Decoder, RegistryUnavailable
@@ -22,6 +24,7 @@ from streams.worker.waiting import woken
 
 IDLE_S = 0.05  # between two looks whether a topic without records is caught up by now
 TICK_LAG_S = 0.5  # what a broker has stamped by now is fetched by then: two fetch waits and a margin
+SENDS_PER_OPEN_FEATURES = 60  # about once a minute, for panes that are wider than that
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.2, 10.0
 
 log = structlog.get_logger("aftcast.partition")
@@ -119,6 +122,8 @@ class PartitionRunner:
         self._wake = asyncio.Event()
         self._stopping = False
         self._floors_raised = 0
+        self._features_left_out = 0
+        self._sends = 0
 
     def put(self, message: BatchMessage) -> None:
         """Take in a fetched batch; called by the agents."""
@@ -173,6 +178,7 @@ class PartitionRunner:
         told = [
             *outgoing.dead_letter_messages(topics.dead_letters, self._new_dead_letters()),
             *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
+            *outgoing.feature_messages(topics.pane_updates, self._changed_features(inference_ms)),
         ]
         if min(inference_ms, labels_ms) > 0:
             # Last: progress says that the rows before it are all there is up to its time. Not before both
@@ -211,6 +217,19 @@ class PartitionRunner:
                 floor_ms=self._stage.floor_ms,
                 waiting_bytes=self._stage.waiting_bytes,
             )
+
+    def _changed_features(self, inference_ms: int) -> pa.RecordBatch:
+        for feature in self._stage.features_left_out()[self._features_left_out :]:
+            self._features_left_out += 1
+            log.warning(
+                "feature not counted: its model version has more than can be watched",
+                partition=self.partition, model=feature.model, model_version=feature.model_version,
+                feature=feature.name, counted=MOST_FEATURES,
+            )  # fmt: skip
+        # Nobody looks at features of a pane before it closes, and until then each event changes its rows.
+        self._sends += 1
+        with_open = self._sends % SENDS_PER_OPEN_FEATURES == 0
+        return self._stage.take_changed_features(None if with_open else inference_ms)
 
     # -- inside --------------------------------------------------------------------------------------------
 

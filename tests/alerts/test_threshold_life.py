@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.findings import AlertEvent
 from schemas.settings import RuleSettings
 from streams.alerts.fingerprint import fingerprint
-from streams.alerts.rules import alert_name, concerns, judge
+from streams.alerts.rules import alert_name, check, concerns, judge
 from streams.alerts.thresholds import Threshold
 
 MINUTE_MS = 60_000
@@ -29,6 +29,17 @@ def run(watch: Threshold, values: Iterable[float | None], start: int = 10) -> li
         end_ms = i * MINUTE_MS
         events += watch.evaluate(end_ms, figures(value), end_ms + 5, withheld=False)
     return events
+
+
+def revise(watch: Threshold, now_ms: int, **values: float | None) -> list[AlertEvent]:
+    """Revise windows by the minute at which they end, ``m11=0.91``; the rest are as they were."""
+    ends = {int(name[1:]) * MINUTE_MS: value for name, value in values.items()}
+    return watch.revise(
+        lambda start, end: figures(ends.get(end)),
+        lambda start, end: True,
+        mature_ms=10**9,
+        now_ms=now_ms,
+    )
 
 
 def statuses(events: Iterable[AlertEvent]) -> list[str]:
@@ -132,65 +143,175 @@ def test_nothing_fires_in_maintenance_and_what_is_still_wrong_fires_after_it() -
 def test_a_window_that_late_labels_put_right_is_retracted_and_names_what_it_corrects() -> None:
     watch = Threshold(RULE, "fraud", "1")
     (fired,) = run(watch, [0.95, 0.89, 0.95])
-    (retracted,) = watch.revise(figures(0.91), 99 * MINUTE_MS)
+    (retracted,) = revise(watch, 99 * MINUTE_MS, m11=0.91)
     assert (retracted.status, retracted.corrects) == ("retracted", fired.event_id)
-    assert retracted.value == 0.91
+    assert (retracted.value, retracted.evidence["told"]) == (0.91, 0.89)
     assert retracted.window_end_ms == fired.window_end_ms
-    assert watch.revise(figures(0.88), 99 * MINUTE_MS) == []
+    assert revise(watch, 99 * MINUTE_MS, m11=0.88) == []
+    assert not watch.follows
 
 
 def test_a_retracted_alert_fires_again_only_on_a_window_that_shares_nothing_with_the_old_one() -> None:
     watch = Threshold(RULE, "fraud", "1")
     run(watch, [0.95, 0.89, 0.95])  # fired on the window that ends at minute 11
-    watch.revise(figures(0.91), 0)
+    revise(watch, 0, m11=0.91)
     events = run(watch, [0.85] * 20, start=13)
     assert [(e.status, e.window_end_ms // MINUTE_MS) for e in events] == [("firing", 21)]
 
 
-def test_a_revised_window_of_an_alert_that_fires_on_is_corrected_not_retracted() -> None:
+def test_a_window_still_beyond_with_another_figure_is_corrected() -> None:
     watch = Threshold(RULE, "fraud", "1")
     (fired,) = run(watch, [0.89, 0.85, 0.80])
-    (corrected,) = watch.revise(figures(0.91), 0)
+    (corrected,) = revise(watch, 20 * MINUTE_MS, m10=0.88, m11=0.85, m12=0.8)
+    assert (corrected.status, corrected.corrects, corrected.value) == ("corrected", fired.event_id, 0.88)
+    assert corrected.summary == (
+        "fraud 1: accuracy 0.88 over 10 min (500 labelled, 50%; rule accuracy-low: below 0.9); "
+        "by the labels known now, 0.89 before"
+    )
+    assert revise(watch, 20 * MINUTE_MS, m10=0.88) == []
+
+
+def test_a_figure_that_moves_with_every_label_is_told_at_most_six_times_a_window() -> None:
+    watch = Threshold(RULE, "fraud", "1")
+    run(watch, [0.85])
+    events = [e for i in range(61) for e in revise(watch, 20 * MINUTE_MS + i * 10_000, m10=0.85 + i / 10_000)]
+    assert statuses(events) == ["corrected"] * 6
+    (last,) = revise(watch, 31 * MINUTE_MS + 40_000, m10=0.8561)
+    assert last.value == 0.8561
+
+
+def test_a_window_put_right_is_retracted_only_when_no_other_of_its_alert_is_beyond() -> None:
+    watch = Threshold(RULE, "fraud", "1")
+    (fired,) = run(watch, [0.89, 0.85, 0.80])
+    (corrected,) = revise(watch, 0, m10=0.91, m11=0.85, m12=0.89)
     assert (corrected.status, corrected.corrects) == ("corrected", fired.event_id)
-    assert watch.revise(figures(0.92), 0) == []
-    assert statuses(watch.revise(figures(0.89), 0)) == ["corrected"]
-    assert statuses(run(watch, [0.95] * 12, start=13)) == ["resolved"]
+    assert revise(watch, 0, m10=0.91, m11=0.95, m12=0.89) == []
+    assert statuses(revise(watch, 0, m10=0.89, m11=0.95, m12=0.89)) == ["corrected"]
+    assert statuses(revise(watch, 0, m10=0.92, m11=0.85, m12=0.89)) == ["corrected"]
+    assert statuses(revise(watch, 0, m10=0.92, m11=0.91, m12=0.92)) == ["retracted"]
+    assert watch.life.fired is None
 
 
-def test_a_resolved_alert_is_retracted_when_its_window_turns_out_right() -> None:
+def test_a_resolved_alert_is_retracted_when_its_windows_turn_out_right() -> None:
     watch = Threshold(RULE, "fraud", "1")
     fired, resolved = run(watch, [0.85] * 3 + [0.95] * 20)
-    (retracted,) = watch.revise(figures(0.95), 0)
+    (retracted,) = revise(watch, 0, m10=0.95, m11=0.95, m12=0.95, m23=0.95)
     assert (fired.status, resolved.status, retracted.status) == ("firing", "resolved", "retracted")
     assert retracted.corrects == fired.event_id
+    assert not watch.follows
 
 
-@given(
-    st.lists(
-        st.one_of(st.none(), st.sampled_from([0.8, 0.899, 0.9, 0.95])).flatmap(
-            lambda value: st.tuples(st.just(value), st.booleans(), st.sampled_from([None, 0.85, 0.95]))
-        ),
-        max_size=80,
-    )
+def test_a_window_that_resolved_and_turns_out_beyond_is_corrected_and_fires_nothing() -> None:
+    watch = Threshold(RULE, "fraud", "1")
+    _, resolved = run(watch, [0.85] * 3 + [0.95] * 20)
+    (corrected,) = revise(watch, 0, m10=0.85, m23=0.85)
+    assert (corrected.status, corrected.corrects) == ("corrected", resolved.event_id)
+    assert (corrected.value, corrected.window_end_ms) == (0.85, resolved.window_end_ms)
+    assert watch.life.fired is None
+
+
+def test_an_older_alert_is_corrected_not_retracted_while_a_newer_one_fires() -> None:
+    watch = Threshold(RULE, "fraud", "1")
+    first, _, second = run(watch, [0.85] + [0.95] * 20 + [0.85] * 5)
+    (corrected,) = revise(watch, 0, m10=0.95, m21=0.95, m31=0.85)
+    assert (corrected.status, corrected.corrects) == ("corrected", first.event_id)
+    assert watch.life.fired is second
+
+
+def test_windows_whose_panes_are_gone_are_followed_no_more() -> None:
+    watch = Threshold(RULE, "fraud", "1")
+    run(watch, [0.85])
+    watch.forget(1)
+    assert not watch.follows
+
+
+def test_a_rule_on_the_nowcast_fires_by_its_interval_and_is_judged_by_the_truth() -> None:
+    watch = Threshold(replace(RULE, on="nowcast"), "fraud", "1")
+    young = figures(0.5, accuracy_nowcast=0.8, accuracy_nowcast_low=0.72, accuracy_nowcast_high=0.88)
+    (fired,) = watch.evaluate(10 * MINUTE_MS, young, 10 * MINUTE_MS, withheld=False)
+    assert fired.evidence["accuracy_nowcast_low"] == 0.72
+    truth = dict.fromkeys(("accuracy_nowcast", "accuracy_nowcast_low", "accuracy_nowcast_high"), 0.93)
+
+    def revised(mature_ms: int) -> list[AlertEvent]:
+        return watch.revise(
+            lambda start, end: figures(0.93, **truth),
+            lambda start, end: False,
+            mature_ms=mature_ms,
+            now_ms=60 * MINUTE_MS,
+        )
+
+    assert revised(9 * MINUTE_MS) == []
+    (retracted,) = revised(10 * MINUTE_MS)
+    assert (retracted.status, retracted.value) == ("retracted", 0.93)
+
+
+@pytest.mark.parametrize(
+    ("metric", "remedy"),
+    [("f1", 'on = "mature", or "all" for early figures'), ("latency_p99_ms", 'on = "all"')],
 )
-def test_whatever_comes_it_never_fires_while_it_fires_and_no_event_id_comes_twice(steps: list) -> None:
+def test_a_nowcast_of_another_figure_than_accuracy_is_refused_with_what_would_do(
+    metric: str, remedy: str
+) -> None:
+    check(replace(RULE, on="nowcast"))
+    with pytest.raises(
+        ValueError, match=f"^rule accuracy-low: .* got '{metric}', for which {remedy} would do$"
+    ):
+        check(replace(RULE, on="nowcast", metric=metric))
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([None, 0.8, 0.899, 0.9, 0.95]),
+        st.booleans(),
+        st.dictionaries(st.integers(0, 40), st.sampled_from([0.8, 0.85, 0.95]), max_size=12),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_whatever_comes_it_never_fires_twice_and_its_last_word_agrees_with_the_labels(steps: list) -> None:
     watch = Threshold(RULE, "fraud", "1")
     events: list[AlertEvent] = []
-    for i, (value, withheld, revision) in enumerate(steps, 10):
-        events += watch.evaluate(i * MINUTE_MS, figures(value), i * MINUTE_MS, withheld=withheld)
-        if revision is not None:
-            events += watch.revise(figures(revision), i * MINUTE_MS)
+    known: dict[int, float | None] = {}
+
+    def by_now(start_ms: int, end_ms: int) -> dict[str, Any]:
+        return figures(known[end_ms])
+
+    for i, (value, withheld, revisions) in enumerate(steps, 10):
+        end_ms = i * MINUTE_MS
+        known[end_ms] = value
+        events += watch.evaluate(end_ms, figures(value), end_ms, withheld=withheld)
+        fresh = {(i - back) * MINUTE_MS: figure for back, figure in revisions.items()}
+        fresh = {end: figure for end, figure in fresh.items() if end in known and known[end] is not None}
+        known.update(fresh)
+        if fresh:
+            events += watch.revise(
+                by_now,
+                lambda start, end, fresh=fresh: any(start < one <= end for one in fresh),
+                mature_ms=end_ms,
+                now_ms=end_ms,
+            )
+    # Time goes on, so that what was kept back for its pace is told.
+    later_ms = (len(steps) + 100) * MINUTE_MS
+    events += watch.revise(by_now, lambda *_: False, mature_ms=later_ms, now_ms=later_ms)
     assert len({event.event_id for event in events}) == len(events)
-    is_firing, fired = False, set()
+    fires, known_ids, last = False, set(), {}
     for event in events:
         if event.status == "firing":
-            assert not is_firing
-            is_firing = True
-            fired.add(event.event_id)
+            assert not fires
         elif event.status == "resolved":
-            assert is_firing
-            is_firing = False
+            assert fires
         else:
-            assert event.corrects in fired
-            if event.status == "retracted":
-                is_firing = False
+            assert event.corrects in known_ids
+            assert last[event.corrects].status != "retracted"
+        if event.status in ("firing", "resolved"):
+            known_ids.add(event.event_id)
+        fires = event.status == "firing" or (fires and event.status == "corrected")
+        last[event.corrects or event.event_id] = event
+    retracted = {event.started_at_ms for event in last.values() if event.status == "retracted"}
+    for event in last.values():
+        if event.status == "retracted":
+            assert (known[event.window_end_ms] or 0.0) >= 0.9 or event.value >= 0.9
+        elif event.started_at_ms not in retracted:
+            assert event.value == known[event.window_end_ms]

@@ -12,7 +12,9 @@ from aftcast.cli import COMMANDS, spread_files
 from aftcast.findings import Finding, show
 from aftcast.output import console
 
-CONTRACT = "demo | worker | setup | check | simulate | replay | alerts | dead-letters | version | sql"
+CONTRACT = (
+    "demo | worker | setup | check | simulate | replay | alerts | explain | dead-letters | version | sql"
+)
 
 
 def test_the_commands_are_those_of_the_contract() -> None:

@@ -136,6 +136,25 @@ def test_rows_are_sent_then_progress_to_every_partition_and_only_then_the_batch_
     play(scene)
 
 
+def test_features_are_sent_once_their_pane_has_closed_and_before_the_progress_that_says_so() -> None:
+    def event(offset: int, time_ms: int) -> bytes:
+        event = {"prediction_id": f"p{offset}", "model": "m", "timestamp": time_ms, "prediction": True}
+        return json.dumps(event | {"features": {"a": offset, "b": "x"}}).encode()
+
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, records({0: event(0, NOW_MS - 60_000), 1: event(1, NOW_MS)}))
+        await until(lambda: hands.acked == [0])
+        kinds = [m.headers[0][1] for m in hands.sent if m.headers]
+        assert kinds.index(messages.PANES) < kinds.index(messages.FEATURES) < kinds.index(messages.PROGRESS)
+        (told,) = (m for m in hands.sent if m.headers == ((messages.KIND_HEADER, messages.FEATURES),))
+        rows = messages.decode_features(told.value).to_pylist()
+        assert [(row["feature"], row["n"], row["sum"]) for row in rows] == [("a", 1, 0.0), ("b", 1, 0.0)]
+        assert {row["pane_start"].timestamp() * 1000 for row in rows} == {NOW_MS - 60_000}
+        assert told.key == b"m"
+
+    play(scene)
+
+
 def test_a_batch_whose_results_are_refused_is_never_acknowledged() -> None:
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
         hands.refuse = True
