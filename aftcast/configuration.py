@@ -149,7 +149,8 @@ class Detection(Section):
     maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
         None,
         alias="maturity_horizon",
-        description="after how long a pane's labels are taken as complete; `auto`: the hot horizon",
+        description="after how long a pane's labels are taken as complete; "
+        "`auto`: learnt of each model from its own labels",
     )
     false_alarms_per_month: Annotated[float, Field(gt=0)] = Field(
         1.0, description="per model; no effect yet: thresholds are the detectors' own"
@@ -227,7 +228,7 @@ class Configuration(BaseModel):
 
     @property
     def maturity_horizon_ms(self) -> int:
-        """The horizon in force: ``auto`` takes the hot horizon, since horizons are not learnt yet."""
+        """The longest horizon there may be; ``auto``: later labels than the hot horizon are not joined."""
         return self.detection.maturity_horizon_ms or self.join.hot_horizon_ms
 
     def join_settings(self) -> JoinSettings:
@@ -237,6 +238,7 @@ class Configuration(BaseModel):
         return MonitorSettings(
             pane_width_ms=self.panes.width_ms,
             maturity_horizon_ms=self.maturity_horizon_ms,
+            learn_horizon=self.detection.maturity_horizon_ms is None,
             models={
                 name: ModelSettings(
                     model.task,
@@ -256,10 +258,6 @@ class Configuration(BaseModel):
     def remarks(self) -> list[str]:
         """Return what a reader of the configuration would take for granted although it is not so yet."""
         found: list[str] = []
-        if self.detection.maturity_horizon_ms is None:
-            found.append(
-                '[detection] maturity_horizon is "auto": horizons are not learnt yet: it is the hot horizon'
-            )
         for section, key, path in (
             ("join", "cold_interval", self.join.model_fields_set),
             ("detection", "false_alarms_per_month", self.detection.model_fields_set),

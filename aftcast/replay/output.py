@@ -15,12 +15,13 @@ from schemas.messages import alert_document, dead_letter_document
 from schemas.panes import PaneSums, read_panes
 from schemas.records import DeadLetter
 from schemas.settings import MonitorSettings
-from streams.metrics import class_quality, model_quality, task_of
+from streams.metrics import class_quality, task_of
 from streams.monitor import Monitor
 from streams.partition import PartitionStage
 
 ALERT_TIMES = ("window_start", "window_end", "started_at", "timestamp")
 Key = tuple[str, str, str, int]  # model, version, segment, window start
+Panes = list[tuple[int, PaneSums]]  # of a window: start, sums
 
 
 class Windows:
@@ -31,20 +32,17 @@ class Windows:
     ) -> None:
         self._stage, self._monitor, self._settings = stage, monitor, settings
         self._window_ms = window_ms
-        self._now_ms = 0
-
-    def end(self, now_ms: int) -> None:
-        """Say where time stands: that decides what is mature."""
-        self._now_ms = now_ms
+        self._matured_ms: dict[str, int] = {}
 
     def model_quality(self) -> Iterator[dict[str, Any]]:
         """Yield a row per model, version, segment and window, in this order."""
-        for key, sums in self._all():
-            yield self._row(key, sums, self._now_ms)
+        for key, panes in self._all():
+            yield self._row(key, panes)
 
     def class_quality(self) -> Iterator[dict[str, Any]]:
         """Yield a row per window and class, of classifications only."""
-        for (model, version, segment, start_ms), sums in self._all():
+        for (model, version, segment, start_ms), panes in self._all():
+            sums = _total(panes)
             if self._task(model, version, sums) == "regression":
                 continue
             for row in class_quality(sums):
@@ -60,30 +58,34 @@ class Windows:
         """Return the rows, with ``as_of``, of windows that end at this moment."""
         if now_ms % self._window_ms:
             return []
-        return self._rows_as_of(now_ms - self._window_ms, now_ms, None)
+        rows = self._between(now_ms - self._window_ms, now_ms)
+        return [self._row(key, panes) | {"as_of": rfc3339(now_ms)} for key, panes in rows]
 
     def matured_at(self, now_ms: int) -> list[dict[str, Any]]:
-        """Return the rows, with ``as_of``, of windows that become mature at this moment."""
-        rows = []
-        horizons_ms = {self._horizon_ms(model) for model, _ in self._monitor.models()}
-        for horizon_ms in sorted(horizons_ms):
-            end_ms = now_ms - horizon_ms
-            if end_ms % self._window_ms == 0:
-                rows += self._rows_as_of(end_ms - self._window_ms, now_ms, horizon_ms)
-        return rows
-
-    def _rows_as_of(self, start_ms: int, now_ms: int, horizon_ms: int | None) -> list[dict[str, Any]]:
+        """Return the rows, with ``as_of``, of windows that have become mature by this moment."""
+        fresh: dict[str, tuple[int, int]] = {}
+        for model, until_ms in self._monitor.mature_until_ms().items():
+            before_ms = self._matured_ms.get(model, 0)
+            end_ms = until_ms // self._window_ms * self._window_ms
+            if end_ms > before_ms:
+                fresh[model] = before_ms, end_ms
+                self._matured_ms[model] = end_ms
+        if not fresh:
+            return []
+        first_ms, last_ms = min(b for b, _ in fresh.values()), max(e for _, e in fresh.values())
         return [
-            self._row(key, sums, now_ms) | {"as_of": rfc3339(now_ms)}
-            for key, sums in self._between(start_ms, start_ms + self._window_ms)
-            if horizon_ms is None or horizon_ms == self._horizon_ms(key[0])
+            self._row(key, panes) | {"as_of": rfc3339(now_ms)}
+            for key, panes in self._between(first_ms, last_ms)
+            if key[0] in fresh
+            and fresh[key[0]][0] <= key[3] < fresh[key[0]][1]
+            and self._monitor.mature(key[0], key[3], key[3] + self._window_ms)
         ]
 
-    def _row(self, key: Key, sums: PaneSums, now_ms: int) -> dict[str, Any]:
+    def _row(self, key: Key, panes: Panes) -> dict[str, Any]:
         model, version, segment, start_ms = key
-        mature = start_ms + self._window_ms + self._horizon_ms(model) <= now_ms
-        task = self._task(model, version, sums)
-        figures = model_quality(sums, task, mature=mature, window_ms=self._window_ms)
+        total = _total(panes)
+        task = self._task(model, version, total)
+        figures = self._monitor.row(model, version, start_ms, start_ms + self._window_ms, panes, total, task)
         keys = {
             "model": model,
             "model_version": version,
@@ -92,36 +94,36 @@ class Windows:
         }
         return keys | {name: figures[name] for name in MODEL_QUALITY_COLUMNS}
 
-    def _horizon_ms(self, model: str) -> int:
-        settings = self._settings.models.get(model)
-        own = settings.maturity_horizon_ms if settings else None
-        return self._settings.maturity_horizon_ms if own is None else own
-
     def _task(self, model: str, version: str, sums: PaneSums) -> Task:
         known = self._monitor.models().get((model, version))
         return known or task_of(sums, self._settings.models.get(model))
 
-    def _all(self) -> Iterator[tuple[Key, PaneSums]]:
+    def _all(self) -> Iterator[tuple[Key, Panes]]:
         # A model at a time, so that a long recording is never held as rows all at once.
         for model in self._stage.models():
             yield from self._merged(self._stage.panes_of(model=model))
 
-    def _between(self, start_ms: int, end_ms: int) -> Iterator[tuple[Key, PaneSums]]:
+    def _between(self, start_ms: int, end_ms: int) -> Iterator[tuple[Key, Panes]]:
         return self._merged(self._stage.panes_of(start_ms=start_ms, end_ms=end_ms))
 
-    def _merged(self, batches: Iterable[Any]) -> Iterator[tuple[Key, PaneSums]]:
-        def rows() -> Iterator[tuple[Key, PaneSums]]:
+    def _merged(self, batches: Iterable[Any]) -> Iterator[tuple[Key, Panes]]:
+        def rows() -> Iterator[tuple[Key, tuple[int, PaneSums]]]:
             for batch in batches:
                 names = [batch.column(name).to_pylist() for name in ("model", "model_version", "segment")]
                 starts = batch.column("pane_start").cast("int64").to_pylist()
                 windows = [start // self._window_ms * self._window_ms for start in starts]
-                yield from zip(zip(*names, windows, strict=True), read_panes(batch), strict=True)
+                panes = zip(starts, read_panes(batch), strict=True)
+                yield from zip(zip(*names, windows, strict=True), panes, strict=True)
 
         for key, group in groupby(rows(), key=lambda row: row[0]):
-            total = PaneSums()
-            for _, sums in group:
-                total.add(sums)
-            yield key, total
+            yield key, [pane for _, pane in group]
+
+
+def _total(panes: Panes) -> PaneSums:
+    total = PaneSums()
+    for _, sums in panes:
+        total.add(sums)
+    return total
 
 
 class Output:

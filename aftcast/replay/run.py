@@ -90,6 +90,7 @@ class Replay:
         self._monitor = Monitor(settings)
         self.windows = Windows(self._stage, self._monitor, settings, window_ms)
         self._keeps_history = history
+        # Learnt horizons are no fewer moments: their windows mature at the end of a pane.
         self._horizons_ms = {settings.maturity_horizon_ms} | {
             model.maturity_horizon_ms
             for model in settings.models.values()
@@ -112,7 +113,6 @@ class Replay:
             self._advance(time_ms)
         self._take(end_ms + 1)
         self._monitor_advance(end_ms)
-        self.windows.end(end_ms)
 
     def _moments(self, first_ms: int, end_ms: int) -> Iterator[int]:
         """Yield every pane's end, and with a history the moments at which windows mature."""

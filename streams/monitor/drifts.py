@@ -35,6 +35,8 @@ class VersionDrift:
         signal = self._signal_for(task)
         for start_ms in series.between(since_ms, until_ms):
             end_ms = start_ms + self._settings.pane_width_ms
+            if not frontier.mature(self._model, start_ms, end_ms):
+                continue  # skipped: its labels never came
             sums = series.panes[start_ms].sums()
             _, found = signal.feed(start_ms, end_ms, sums)
             self._alert.fed(error_pane(start_ms, end_ms, sums, task))

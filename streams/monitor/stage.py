@@ -20,13 +20,16 @@ from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
 from streams.drift import Frontier, check_detector
+from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
+from streams.monitor.maturing import Maturing
 from streams.monitor.silences import Silences
 from streams.monitor.states import VersionState
 from streams.monitor.store import PaneStore
 from streams.monitor.thresholds import Thresholds
+from streams.nowcast import nowcast
 
 KEPT_MS = DAY_MS  # how long a mature pane stays, so that late labels can still correct an alert
 STEP_PANES = 15  # of 20 models with two rules each: about 0.1 s
@@ -82,6 +85,7 @@ class Monitor:
         self._happenings = Happenings()
         self._thresholds = Thresholds(settings)
         self._silences = Silences(settings)
+        self._maturing = Maturing(settings)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
@@ -130,15 +134,18 @@ class Monitor:
         if not self._frontier.advance(progress):
             return Findings()
         frontier, store = self._frontier, self._store
+        learnt = self._maturing.advance(store, frontier, self._maintenance)
         states: list[ModelState] = []
         drifts: list[DriftEvent] = []
-        alerts: list[AlertEvent] = []
+        alerts: list[AlertEvent] = list(learnt.alerts)
         tasks: dict[tuple[str, str], Task] = {}
         for model, version, series in store.versions():
             state, drift = self._of(model, version)
             state.look(series, frontier.closed_until_ms)
             tasks[model, version] = state.task
-            states += state.announce(frontier.mature_until_ms(model), frontier.now_ms)
+            labels = self._maturing.of(model)
+            coverage = None if labels is None else labels.coverage(version)
+            states += state.announce(frontier.standing(model), coverage, frontier.now_ms)
             found, told = drift.advance(series, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
@@ -147,11 +154,82 @@ class Monitor:
         alerts += self._dead_letters.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
-        return Findings(tuple(drifts), named, tuple(states))
+        return Findings(tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations)
 
     def models(self) -> dict[tuple[str, str], Task]:
         """Return the task of each model and version seen so far, in sorted order."""
         return {key: self._versions[key].task for key in sorted(self._versions)}
+
+    def mature(self, model: str, start_ms: int, end_ms: int) -> bool:
+        """Return whether all of ``[start_ms, end_ms)`` is mature: its labels are there, none is skipped."""
+        return self._frontier.known and self._frontier.mature(model, start_ms, end_ms)
+
+    def mature_until_ms(self) -> dict[str, int]:
+        """Return up to when each model is mature, those aside whose horizon is being learnt."""
+        if not self._frontier.known:
+            return {}
+        standings = {
+            model: self._frontier.standing(model) for model in sorted({m for m, _ in self._versions})
+        }
+        return {model: known.until_ms for model, known in standings.items() if known.maturity != "learning"}
+
+    def figures(
+        self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int
+    ) -> dict[str, float | int | bool | None]:
+        """Return a row of ``model_quality`` of the window ``[start_ms, end_ms)``, nowcast and all.
+
+        Panes of segments that no rule is about, and those that were dropped, are not in it.
+        """
+        series = self._store.series.get((model, model_version, segment))
+        if series is None:
+            return self.row(model, model_version, start_ms, end_ms, [], PaneSums())
+        panes = [(start, series.panes[start].sums()) for start in series.between(start_ms, end_ms)]
+        return self.row(model, model_version, start_ms, end_ms, panes, series.window(start_ms, end_ms))
+
+    def row(
+        self,
+        model: str,
+        model_version: str,
+        start_ms: int,
+        end_ms: int,
+        panes: Sequence[tuple[int, PaneSums]],
+        total: PaneSums,
+        task: Task | None = None,
+    ) -> dict[str, float | int | bool | None]:
+        """Return a row of ``model_quality`` of panes that somebody else keeps.
+
+        Parameters
+        ----------
+        panes
+            Starts and sums of the window's panes, for the nowcast: each has its own age.
+        total
+            What they add up to.
+        task
+            Of the model; None: as the monitor knows it.
+        """
+        if task is None:
+            state = self._versions.get((model, model_version))
+            task = "binary" if state is None else state.task
+        mature = self.mature(model, start_ms, end_ms)
+        labels = self._maturing.of(model)
+        told = None
+        if labels is not None and not mature and self._frontier.known:
+            told = nowcast(
+                panes,
+                labels.curves(),
+                task,
+                width_ms=self._settings.pane_width_ms,
+                now_ms=self._frontier.now_ms,
+                labels_late=self._frontier.standing(model).maturity == "labels_late",
+            )
+        return model_quality(
+            total,
+            task,
+            mature=mature,
+            window_ms=end_ms - start_ms,
+            nowcast=told,
+            calibration=None if labels is None else labels.calibration(model_version),
+        )
 
     def windows(
         self, model: str, model_version: str, segment: str, window_ms: int
@@ -163,13 +241,9 @@ class Monitor:
         series = self._store.series.get((model, model_version, segment))
         if series is None:
             return
-        mature_ms = self._frontier.mature_until_ms(model) if self._frontier.known else series.first_ms
         for start_ms in sorted({start // window_ms * window_ms for start in series.starts}):
-            yield (
-                start_ms,
-                series.window(start_ms, start_ms + window_ms),
-                start_ms + window_ms <= mature_ms,
-            )
+            end_ms = start_ms + window_ms
+            yield start_ms, series.window(start_ms, end_ms), self.mature(model, start_ms, end_ms)
 
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
@@ -187,10 +261,14 @@ class Monitor:
         alerts: list[AlertEvent] = []
         floors_ms = []
         for model in sorted({key[0] for key in self._store.series}):
-            before_ms = self._frontier.mature_until_ms(model) - longest_ms - KEPT_MS
+            fold_ms = self._frontier.mature_until_ms(model) - longest_ms
+            labels = self._maturing.of(model)
+            before_ms = fold_ms - KEPT_MS
+            if labels is not None:
+                before_ms = labels.needed_ms(now_ms, before_ms)
             floors_ms.append(before_ms)
             self._thresholds.dropped(model, before_ms)
-            self._store.fold(model, before_ms + KEPT_MS)
+            self._store.fold(model, fold_ms)
             for _, version, segment in self._store.drop(model, before_ms):
                 if not segment:
                     self._versions.pop((model, version), None)
@@ -198,6 +276,10 @@ class Monitor:
                     alerts += [] if drift is None else drift.give_up(now_ms)
                     alerts += self._thresholds.forget(model, version, now_ms)
                     alerts += self._silences.forget(model, version, now_ms)
+                    last = not any(key[0] == model for key in self._store.series)
+                    alerts += self._maturing.forget(model, version, now_ms, last=last)
+                    if last:
+                        self._frontier.forget(model)
         if floors_ms:
             self._maintenance.forget(min(floors_ms))
             self._happenings.forget(min(floors_ms))

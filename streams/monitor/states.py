@@ -3,6 +3,7 @@
 from schemas.findings import ModelState, Task
 from schemas.panes import PaneSums
 from schemas.settings import ModelSettings
+from streams.drift import Standing
 from streams.metrics import task_of
 from streams.monitor.store import Series
 
@@ -18,7 +19,7 @@ class VersionState:
         self._answered = 0
         self._read_until_ms: int | None = None
         self._decided = False
-        self._announced: tuple[Task, int] | None = None
+        self._announced: tuple[object, ...] | None = None
         self.task: Task = "binary"
 
     def look(self, series: Series, closed_until_ms: int) -> None:
@@ -37,9 +38,25 @@ class VersionState:
         self._read_until_ms = max(closed_until_ms, start_ms)
         self.task = task_of(self._sums, self._settings)
 
-    def announce(self, mature_until_ms: int, as_of_ms: int) -> list[ModelState]:
-        """Return the state if it differs from what was announced last."""
-        if self._announced == (self.task, mature_until_ms):
+    def announce(self, standing: Standing, coverage: float | None, as_of_ms: int) -> list[ModelState]:
+        """Return the state if it differs from what was announced last.
+
+        The coverage that is usual moves a little with every hour: it is told with the rest.
+        """
+        new = (self.task, standing, coverage is None)
+        if self._announced == new:
             return []
-        self._announced = (self.task, mature_until_ms)
-        return [ModelState(self._model, self._version, self.task, mature_until_ms, as_of_ms)]
+        self._announced = new
+        return [
+            ModelState(
+                self._model,
+                self._version,
+                self.task,
+                standing.until_ms,
+                as_of_ms,
+                maturity=standing.maturity,
+                horizon_ms=standing.horizon_ms,
+                expected_coverage=coverage,
+                skipped=standing.skipped,
+            )
+        ]

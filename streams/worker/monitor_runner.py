@@ -61,6 +61,11 @@ class MonitorRunner:
         self._pending.append(message)
         self._wake.set()
 
+    @property
+    def mature_until_ms(self) -> dict[str, int]:
+        """Up to when each model is mature, those aside whose horizon is being learnt."""
+        return self._monitor.mature_until_ms()
+
     def resume(self) -> int:
         self._seeks += 1
         self._pending.clear()

@@ -50,7 +50,9 @@ async def _run(
     worker = Worker(settings, decoder, clock=clock)
     metrics = None
     if settings.metrics_port is not None:
-        collector = WorkerCollector(lambda: worker.partitions, lambda: worker.found, clock.now_ms)
+        collector = WorkerCollector(
+            lambda: worker.partitions, lambda: worker.found, clock.now_ms, lambda: worker.mature_until_ms
+        )
         host, port = settings.metrics_host, settings.metrics_port
         metrics = MetricsServer(collector, *more_metrics, host=host, port=port)
         log.info("metrics", port=metrics.port, host=host)

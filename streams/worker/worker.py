@@ -67,6 +67,14 @@ class Worker:
         monitors = self._monitors.values()
         return sum(monitor.drifts for monitor in monitors), sum(monitor.alerts for monitor in monitors)
 
+    @property
+    def mature_until_ms(self) -> dict[str, int]:
+        """Up to when each model that this worker watches is mature."""
+        known: dict[str, int] = {}
+        for _, monitor in sorted(self._monitors.items()):
+            known |= monitor.mature_until_ms
+        return known
+
     async def start(self) -> None:
         _quiet()
         topics = self.settings.topics

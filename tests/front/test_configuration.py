@@ -66,7 +66,7 @@ def refusal(tmp_path: Path, text: str = "", **environment: str) -> str:
 def test_nothing_configured_gives_the_defaults_of_the_plain_settings() -> None:
     configuration = load(environment={})
     assert configuration.join_settings() == JoinSettings()
-    assert configuration.monitor_settings() == MonitorSettings()
+    assert configuration.monitor_settings() == MonitorSettings(learn_horizon=True)
 
 
 def test_the_example_of_the_contract_is_accepted_and_means_the_defaults(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_the_example_of_the_contract_is_accepted_and_means_the_defaults(tmp_path
     assert configuration.kafka == Configuration().kafka
 
 
-def test_automatic_maturity_takes_the_hot_horizon_and_says_so() -> None:
-    configuration = load(environment={"AFTCAST_JOIN__HOT_HORIZON": "6h"})
-    assert configuration.monitor_settings().maturity_horizon_ms == 6 * HOUR_MS
-    assert any("auto" in remark for remark in configuration.remarks())
+def test_automatic_maturity_is_learnt_and_one_that_is_given_is_not() -> None:
+    assert load(environment={}).monitor_settings().learn_horizon
+    given = load(environment={"AFTCAST_DETECTION__MATURITY_HORIZON": "6h"}).monitor_settings()
+    assert (given.learn_horizon, given.maturity_horizon_ms) == (False, 6 * HOUR_MS)
 
 
 def test_keys_without_effect_yet_are_remarked_on_when_they_are_set(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from aftcast.raw_metrics import COUNTERS, ROWS, WAITING
-from streams.worker.metrics import FINDINGS, METRIC_NAMES, SERIES
+from streams.worker.metrics import FINDINGS, METRIC_NAMES, MODELS, SERIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 ROWS_OF_PAGE = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
@@ -20,6 +20,8 @@ def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
         assert told[series.name] == (series.kind, series.explanation)
     for name, explanation in FINDINGS:
         assert told[name] == ("counter", explanation)
+    for name, explanation in MODELS:
+        assert told[name] == ("gauge", explanation)
     for name, (_, explanation) in COUNTERS.items():
         assert told[name] == ("counter", explanation)
     assert told[WAITING][0] == "gauge"

@@ -270,3 +270,70 @@ def test_a_version_that_is_gone_for_good_leaves_nothing_firing() -> None:
     ]
     traffic(monitor, range(20))  # rows below the floor, sent again
     assert monitor.advance([reached(minute(21 + 3 * 1440), caught_up=False)]).states == ()
+
+
+def aged(i: int, labelled: int, **more: object) -> dict[str, object]:
+    """A pane of 100 answers, one in twenty wrong, whose labels are each half a minute old."""
+    wrong = labelled // 20
+    bins = [0] * 19 + [labelled - wrong]
+    ages = {"age_hits": {"ok": bins}, "age_misses": {"ok": [0] * 19 + [wrong]}}
+    return row(minute(i), n=100, labelled=labelled, wrong=wrong, **(ages | more))
+
+
+def test_a_label_outage_holds_the_frontier_is_told_once_and_resolved_when_labels_come() -> None:
+    monitor = Monitor(PLAIN)
+    alerts: list[AlertEvent] = []
+    seen: dict[str, int] = {}
+    for i in range(420):
+        dry = 240 <= i < 300
+        # In the outage nothing but errors is labelled: fed, they would be a drift.
+        monitor.absorb(batch(aged(i, 100) if not dry else row(minute(i), n=100, labelled=10, wrong=10)))
+        if i == 320:
+            monitor.absorb(batch(*(aged(late, 100, revision=2) for late in range(240, 300))))
+        findings = monitor.advance([reached(minute(i + 1))])
+        alerts += findings.alerts
+        assert findings.drifts == ()
+        for state in findings.states:
+            seen.setdefault(state.maturity, i)
+    assert [(alert.kind, alert.status) for alert in alerts] == [
+        ("labels_late", "firing"),
+        ("labels_late", "resolved"),
+    ]
+    fired, resolved = alerts
+    assert (fired.window_start_ms, fired.timestamp_ms) == (minute(240), minute(251))
+    assert resolved.evidence["resolution"] == "labels came"
+    assert minute(320) < resolved.timestamp_ms <= minute(322)
+    assert seen["labels_late"] == 250
+    assert monitor.mature("fraud", minute(240), minute(300))
+
+
+def test_panes_whose_labels_never_come_are_skipped_and_never_mature() -> None:
+    monitor = Monitor(PLAIN)
+    states: list[ModelState] = []
+    for hour in range(30):
+        rows = [aged(i, 0 if 240 <= i < 300 else 100) for i in range(60 * hour, 60 * hour + 60)]
+        monitor.absorb(batch(*rows))
+        states += monitor.advance([reached(minute(60 * hour + 60))]).states
+    assert states[-1].maturity == "ready"
+    assert states[-1].skipped == ((minute(240), minute(300)),)
+    assert states[-1].mature_until_ms == minute(30 * 60 - 10)
+    assert monitor.mature("fraud", minute(180), minute(240))
+    assert not monitor.mature("fraud", minute(239), minute(241))
+    assert next(state.expected_coverage for state in states if state.maturity == "labels_late") == 1.0
+
+
+def test_a_horizon_that_is_learnt_is_announced_and_nothing_is_mature_before() -> None:
+    monitor = Monitor(MonitorSettings(learn_horizon=True))
+    states: list[ModelState] = []
+    for hour in range(28):
+        monitor.absorb(batch(*(aged(i, 100) for i in range(60 * hour, 60 * hour + 60))))
+        findings = monitor.advance([reached(minute(60 * hour + 60))])
+        states += findings.states
+        assert not [alert for alert in findings.alerts if alert.kind != "silence"]
+    assert (states[0].maturity, states[0].horizon_ms) == ("learning", None)
+    first = next(state for state in states if state.maturity == "ready")
+    assert minute(24 * 60) <= first.as_of_ms <= minute(26 * 60)
+    assert first.horizon_ms is not None
+    assert first.horizon_ms < MINUTE_MS
+    row_of = monitor.figures("fraud", "1", "", minute(26 * 60), minute(27 * 60))
+    assert (row_of["is_mature"], row_of["accuracy_nowcast"]) == (True, 0.95)

@@ -125,7 +125,7 @@ class Beside(Collector):
 
 def test_metrics_of_all_collectors_are_served_where_the_host_says() -> None:
     server = MetricsServer(
-        WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000),
+        WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000, lambda: {"fraud": 60_000}),
         Beside(),
         host="127.0.0.2",
         port=0,
@@ -142,7 +142,9 @@ def test_metrics_of_all_collectors_are_served_where_the_host_says() -> None:
 
 
 def test_metrics_are_served_under_exactly_the_names_of_the_list() -> None:
-    collector = WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000)
+    collector = WorkerCollector(
+        lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000, lambda: {"fraud": 60_000}
+    )
     server = MetricsServer(collector, host="127.0.0.1", port=0)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
@@ -157,6 +159,7 @@ def test_metrics_are_served_under_exactly_the_names_of_the_list() -> None:
     assert values['aftcast_labels_dead_lettered_total{partition="3"}'] == "2.0"
     assert values['aftcast_lag_seconds{partition="3"}'] == "60.0"
     assert values["aftcast_alerts_sent_total"] == "1.0"
+    assert values['aftcast_mature_until_seconds{model="fraud"}'] == "60.0"
 
 
 class Scene:
