@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from schemas.figures import Figures
 from schemas.findings import (
     AlertEvent,
     Calibration,
@@ -173,9 +174,7 @@ class Monitor:
         }
         return {model: known.until_ms for model, known in standings.items() if known.maturity != "learning"}
 
-    def figures(
-        self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int
-    ) -> dict[str, float | int | bool | None]:
+    def figures(self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int) -> Figures:
         """Return a row of ``model_quality`` of the window ``[start_ms, end_ms)``, nowcast and all.
 
         Panes of segments that no rule is about, and those that were dropped, are not in it.
@@ -195,7 +194,7 @@ class Monitor:
         panes: Sequence[tuple[int, PaneSums]],
         total: PaneSums,
         task: Task | None = None,
-    ) -> dict[str, float | int | bool | None]:
+    ) -> Figures:
         """Return a row of ``model_quality`` of panes that somebody else keeps.
 
         Parameters
