@@ -53,6 +53,8 @@ def warm_up() -> None:
         stage.apply_labels(decoder.decode_labels(_batch(part, LABELS)))
         stage.advance(part[-1].time_ms, part[-1].time_ms)
         monitor.absorb(stage.take_changed())
+        stage.take_changed_features()
+        stage.features.pack_rows_at_rest(0)  # the second half begins in the pane in which the first one ends
     # Past the horizon the floor rises, and what lies below it is let go.
     stage.advance(START_MS + 3 * SPAN_MS, START_MS + 3 * SPAN_MS)
     stage.take_changed()

@@ -42,14 +42,14 @@ def recorded(events, features=True):
 def run_core(batches):
     decoder, stage = Decoder(), PartitionStage(0, 1, 0, JoinSettings(), MonitorSettings())
     parts = defaultdict(float)
-    count_features = stage._features.add
+    count_features = stage.features.add
 
     def timed(*args):
         start = time.process_time()
         count_features(*args)
         parts["  of it counting features"] += time.process_time() - start
 
-    stage._features.add = timed
+    stage.features.add = timed
     begin = time.process_time()
     for kind, raw in batches:
         start = time.process_time()

@@ -61,8 +61,11 @@ def judge(rule: RuleSettings, figures: Mapping[str, Any]) -> tuple[Verdict, floa
     low, high = _interval(rule, figures)
     if low is None or high is None:
         return "unknown", None
-    if rule.metric not in WITHOUT_LABELS and (figures["labelled"] or 0) < rule.min_labelled:
-        return "unknown", None
+    if rule.metric not in WITHOUT_LABELS:
+        # A window whose labels never came is passed by the frontier and yet not mature.
+        skipped = rule.on == "mature" and not figures["is_mature"]
+        if skipped or (figures["labelled"] or 0) < rule.min_labelled:
+            return "unknown", None
     if rule.below is not None and high < rule.below:
         return "beyond", high
     if rule.above is not None and low > rule.above:

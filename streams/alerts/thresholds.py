@@ -27,6 +27,7 @@ class Told:
     beyond: list[int] = field(default_factory=list)  # ends of the windows of this alert that were beyond
     settled: bool = False  # judged by labels that were all there
     owed: bool = False  # its figure has moved, and that is to be told
+    mature_ms: int = 0  # up to where windows were mature when it was judged last
 
     @property
     def start_ms(self) -> int:
@@ -114,8 +115,10 @@ class Threshold:
             if told.end_ms > mature_ms or told not in self._told:
                 continue
             reach_ms = max(told.beyond, default=told.end_ms) if told.verdict == "within" else told.end_ms
-            due = told.owed or not told.settled or changed(told.start_ms, reach_ms)
-            told.settled = True
+            # Younger windows of the alert change what they say by maturing, too.
+            matured = self.rule.on != "mature" and told.verdict == "within" and told.mature_ms < mature_ms
+            due = told.owed or not told.settled or matured or changed(told.start_ms, reach_ms)
+            told.settled, told.mature_ms = True, mature_ms
             if due:
                 events += self._judge_again(told, figures_of, now_ms)
         return events

@@ -16,7 +16,7 @@ from streams.features.names.slots import LeftOut, Slots
 from streams.features.rows import FeatureRows
 
 # Rows that nothing changed for so many batches are packed once the others take this much: most of a day's
-# panes change never again. Packed they take a fifth.
+# panes change never again. Packed they take a fifteenth (ten features, 20,000 events: 8 kB for 153 kB).
 PACKED_ABOVE_BYTES = 16_000_000
 BATCHES_AT_REST = 50
 
@@ -52,7 +52,7 @@ class FeatureStore:
         self._slots = Slots(stream_names)
         self._rows = FeatureRows(width_ms, partition, stream_names, segment_names, self._slots)
         self._pools = Pools()
-        self._packed: dict[int, bytes] = {}
+        self._packed: dict[int, dict[int, bytes]] = {}  # by stream and pane, by row key
         self._packed_dirty: set[int] = set()
         self._packed_bytes = 0
         self._limit_bytes = PACKED_ABOVE_BYTES
@@ -90,7 +90,7 @@ class FeatureStore:
             if begin < len(rows):
                 pools.reserve_event(int(maps.starts[rows[begin] + 1] - maps.starts[rows[begin]]))
         if pools.nbytes > self._limit_bytes:
-            self._pack_rows_at_rest(BATCHES_AT_REST)
+            self.pack_rows_at_rest(BATCHES_AT_REST)
             # What is in use at once takes this much: packing it would only be undone.
             self._limit_bytes = max(PACKED_ABOVE_BYTES, 2 * pools.nbytes)
 
@@ -121,7 +121,7 @@ class FeatureStore:
         packed = np.array(sorted(self._packed_dirty), np.int64)
         for key in packed[self._starts_by(packed, last_ms)].tolist():
             self._packed_dirty.remove(key)
-            held = unpack(self._packed[key]).changed()
+            held = unpack(self._packed[key >> SEGMENT_BITS][key]).changed()
             parts.append((np.full(len(held.features), key), held))
         return self._rows.batch(parts, revision)
 
@@ -132,8 +132,8 @@ class FeatureStore:
 
         Only those of ``model`` and of panes that start in ``[start_ms, end_ms)``, where these are given.
         """
-        packed = np.fromiter(self._packed, np.int64, len(self._packed))
-        keys = np.concatenate([self._pools.keys, packed])
+        packed = [key for of_pane in self._packed.values() for key in of_pane]
+        keys = np.concatenate([self._pools.keys, np.array(packed, np.int64)])
         stream, pane, segment = self.parts_of(keys)
         names = self._stream_names
         chosen = np.ones(len(keys), bool)
@@ -162,8 +162,9 @@ class FeatureStore:
         chosen = np.flatnonzero(np.isin(of_feature, keys))
         parts = [(of_feature[chosen], self._pools.collect(chosen))]
         for key in keys.tolist():
-            if key in self._packed:
-                held = unpack(self._packed[key])
+            packed = self._packed.get(key >> SEGMENT_BITS, {}).get(key)
+            if packed is not None:
+                held = unpack(packed)
                 parts.append((np.full(len(held.features), key), held))
         return self._rows.batch(parts, revision)
 
@@ -182,19 +183,19 @@ class FeatureStore:
         gone = self._starts_by(self._pools.keys, floor_ms - 1)
         if gone.any():
             self._pools.drop(np.flatnonzero(gone))
-        for key in [key for key in self._packed if self._pane_ms(key) < floor_ms]:
-            self._packed_bytes -= len(self._packed.pop(key))
-            self._packed_dirty.discard(key)
-
-    def _pane_ms(self, key: int) -> int:
-        return int(self.parts_of(np.array(key))[1]) * self.width_ms
+        last_pane = (floor_ms - 1) // self.width_ms
+        for of_pane in [key for key in self._packed if key & ((1 << PANE_BITS) - 1) <= last_pane]:
+            for key, packed in self._packed.pop(of_pane).items():
+                self._packed_bytes -= len(packed)
+                self._packed_dirty.discard(key)
 
     def _starts_by(self, keys: IntArray, last_ms: int | None) -> np.ndarray:
         if last_ms is None:
             return np.ones(len(keys), bool)
         return self.parts_of(keys)[1] * self.width_ms <= last_ms
 
-    def _pack_rows_at_rest(self, batches: int) -> None:
+    def pack_rows_at_rest(self, batches: int) -> None:
+        """Pack rows that nothing changed for so many batches; they come back when something does."""
         pools = self._pools
         records = pools.records
         rows = np.flatnonzero(pools.row_used_at[: len(pools)] + batches <= self._now)
@@ -205,8 +206,8 @@ class FeatureStore:
                 continue  # its events had no features
             key = int(pools.row_keys[row])
             held = pools.collect(order[begin:end])
-            self._packed[key] = pack(held)
-            self._packed_bytes += len(self._packed[key])
+            packed = self._packed.setdefault(key >> SEGMENT_BITS, {})[key] = pack(held)
+            self._packed_bytes += len(packed)
             if held.features["dirty"].any():
                 self._packed_dirty.add(key)
         pools.drop(rows)
@@ -215,13 +216,14 @@ class FeatureStore:
         """Put rows back that a batch may change: those of its streams and panes."""
         if not self._packed:
             return
-        of_stream = profiles.stream[profile].astype(np.int64) << PANE_BITS | time_ms // self.width_ms
-        met = set(np.unique(of_stream).tolist())
-        for key in [key for key in self._packed if key >> SEGMENT_BITS in met]:
-            packed = self._packed.pop(key)
-            self._packed_bytes -= len(packed)
-            held = unpack(packed)
-            if key not in self._packed_dirty:
-                held.features["dirty"] = 0
-            self._packed_dirty.discard(key)
-            self._pools.put_back(key, held, self._now)
+        of_pane = profiles.stream[profile].astype(np.int64) << PANE_BITS | time_ms // self.width_ms
+        # Most events are in the pane of the one before: sorting those that are not is cheaper.
+        is_other = np.concatenate([[True], of_pane[1:] != of_pane[:-1]])
+        for met in np.unique(of_pane[is_other]).tolist():
+            for key, packed in self._packed.pop(met, {}).items():
+                self._packed_bytes -= len(packed)
+                held = unpack(packed)
+                if key not in self._packed_dirty:
+                    held.features["dirty"] = 0
+                self._packed_dirty.discard(key)
+                self._pools.put_back(key, held, self._now)

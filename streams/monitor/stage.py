@@ -150,7 +150,7 @@ class Monitor:
             found, told = drift.advance(series, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
-        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance)
+        alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()

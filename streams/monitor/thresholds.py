@@ -13,6 +13,8 @@ from streams.metrics import model_quality
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
 
+RowOf = Callable[[str, str, str, int, int], Figures]
+
 
 class Thresholds:
     """Evaluates each rule on each model version that it concerns, window by window."""
@@ -27,7 +29,16 @@ class Thresholds:
         tasks: dict[tuple[str, str], Task],
         frontier: Frontier,
         maintenance: Maintenance,
+        row_of: RowOf | None = None,
     ) -> list[AlertEvent]:
+        """Return what follows from the windows that are due.
+
+        Parameters
+        ----------
+        row_of
+            The row of ``model_quality`` of a model, version and segment from a start to an end, nowcast and
+            all; None: a plain one, which has no nowcast of young windows.
+        """
         events: list[AlertEvent] = []
         cache: dict[tuple[str, str, str, int, int], Figures] = {}
         for key in sorted(store.series):
@@ -46,7 +57,9 @@ class Thresholds:
                 key: tuple[str, str, str] = key,
             ) -> Figures:
                 at = (*key, start_ms, end_ms)
-                if at not in cache:
+                if at not in cache and row_of is not None:
+                    cache[at] = row_of(*at)
+                elif at not in cache:
                     cache[at] = model_quality(
                         series.window(start_ms, end_ms),
                         task,

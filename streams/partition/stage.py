@@ -26,6 +26,7 @@ from streams.partition.dead_letters import labels_no_numbers, reused_ids
 from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings
 from streams.partition.meaning import Meanings
+from streams.partition.reading import chosen_rows
 from streams.partition.watermarks import Watermarks
 
 FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
@@ -81,7 +82,7 @@ class PartitionStage:
             vocabulary.class_text,
             vocabulary.statuses.texts,
         )
-        self._features = FeatureStore(
+        self.features = FeatureStore(
             self._width_ms,
             partition,
             vocabulary.stream_names,
@@ -122,7 +123,7 @@ class PartitionStage:
         taken = np.flatnonzero(result.outcome == ACCEPTED)
         repeats = np.flatnonzero(result.outcome == DUPLICATE)
         self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
-        self._features.add(columns.column("features"), coded, taken, meaning.profiles)
+        self.features.add(columns.column("features"), coded, taken, meaning.profiles)
         self._settle(result, meaning, columns)
         reused = np.flatnonzero(result.outcome == REUSED)
         if len(reused):
@@ -186,7 +187,7 @@ class PartitionStage:
         With ``closed_ms`` only those of panes that end at or before it: an open pane changes all the time.
         """
         last, self._last_features = self._last_features, []
-        return pa.concat_batches([*last, self._features.changed_rows(self.revision, closed_ms)])
+        return pa.concat_batches([*last, self.features.changed_rows(self.revision, closed_ms)])
 
     def feature_rows(
         self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
@@ -195,12 +196,12 @@ class PartitionStage:
 
         They are sorted by model, version, segment, pane, signal and feature.
         """
-        for keys in self._features.keys_of(model, start_ms, end_ms, FEATURE_ROWS_AT_ONCE):
-            yield self._features.rows_of(keys, self.revision)
+        for keys in self.features.keys_of(model, start_ms, end_ms, FEATURE_ROWS_AT_ONCE):
+            yield self.features.rows_of(keys, self.revision)
 
     def features_left_out(self) -> list[LeftOut]:
         """Return features that are not counted, as their model version has too many."""
-        return self._features.left_out()
+        return self.features.left_out()
 
     def models(self) -> list[str]:
         """Return the models met so far, sorted."""
@@ -218,23 +219,9 @@ class PartitionStage:
         start_ms, end_ms
             Only panes that start in ``[start_ms, end_ms)``.
         """
-        rows = self._panes.rows()
-        stream, pane, segment = self._panes.keys_of(rows)
-        names = self._coder.vocabulary.stream_names
-        chosen = np.ones(len(rows), bool)
-        if model is not None:
-            chosen &= np.array([name == model for name, _ in names], bool)[stream]
-        if start_ms is not None:
-            chosen &= pane * self._width_ms >= start_ms
-        if end_ms is not None:
-            chosen &= pane * self._width_ms < end_ms
-        rows = rows[chosen]
-        stream_rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))
-        texts = self._coder.vocabulary.segments.names.texts
-        segment_rank = np.argsort(sorted(range(len(texts)), key=texts.__getitem__))
-        order = np.lexsort((pane[chosen], segment_rank[segment[chosen]], stream_rank[stream[chosen]]))
+        rows = chosen_rows(self._panes, self._coder.vocabulary, model, start_ms, end_ms)
         for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield self._batch(rows[order[begin : begin + ROWS_AT_ONCE]])
+            yield self._batch(rows[begin : begin + ROWS_AT_ONCE])
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
@@ -267,7 +254,7 @@ class PartitionStage:
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes + self._features.nbytes + self._examples.nbytes
+        return self._panes.nbytes + self.features.nbytes + self._examples.nbytes
 
     @property
     def predictions_in_memory(self) -> int:
@@ -332,10 +319,10 @@ class PartitionStage:
             self._last_rows.append(self._batch(changed))
         self._panes.drop(gone)
         self._examples.drop_below(floor_ms)
-        features = self._features.changed_rows(self.revision, floor_ms)
+        features = self.features.changed_rows(self.revision, floor_ms)
         if features.num_rows:
             self._last_features.append(features)
-        self._features.drop_below(floor_ms)
+        self.features.drop_below(floor_ms)
         self._join.raise_floor(floor_ms, self._coder.profiles())
         self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
 

@@ -54,6 +54,8 @@ def statuses(events: Iterable[AlertEvent]) -> list[str]:
         (RULE, figures(None), "unknown"),
         (RULE, figures(0.1, labelled=99), "unknown"),
         (RULE, figures(0.1, labelled=100), "beyond"),
+        (RULE, figures(0.1, is_mature=False), "unknown"),
+        (replace(RULE, on="all"), figures(0.1, is_mature=False), "beyond"),
         (replace(RULE, below=None, above=0.9), figures(0.9), "within"),
         (replace(RULE, below=None, above=0.9), figures(0.9001), "beyond"),
         (

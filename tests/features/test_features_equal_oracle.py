@@ -95,7 +95,7 @@ def test_any_traffic_adds_up_to_what_counting_by_hand_gives(batches, data):
         elif what == 2:
             counted.raise_floor(START_MS + data.draw(st.integers(0, 4)) * WIDTH_MS)
         elif what == 3:
-            counted.stage._features._pack_rows_at_rest(0)
+            counted.stage.features.pack_rows_at_rest(0)
     counted.take()
     agree(counted.told, counted.oracle.rows())
     assert counted.stage.take_changed_features().num_rows == 0
@@ -129,7 +129,7 @@ def test_rows_in_memory_are_told_by_model_and_pane_in_order_packed_or_not():
         for i in range(40)
     ]
     stage = counted_of(events)
-    stage._features._pack_rows_at_rest(0)
+    stage.features.pack_rows_at_rest(0)
     stage.apply_inference(decoded([plain(99, timestamp=START_MS + 3_999, features={"b": 1})], 40))
     rows = list(stage.feature_rows(model="m", start_ms=START_MS + 1_000, end_ms=START_MS + 4_000))
     assert [batch.schema for batch in rows] == [FEATURE_COLUMNS]
@@ -176,7 +176,7 @@ def test_the_hundred_largest_categories_are_told_and_ids_take_bounded_memory():
     assert city["n"] == 3_000 == sum(city["categories"].values()) + city["other"]
     ids = found["m", "", "", START_MS, "feature", "id"]
     assert (len(ids["categories"]), ids["other"], ids["n"]) == (100, 2_900, 3_000)
-    assert stage._features.nbytes < 200_000
+    assert stage.features.nbytes < 200_000
 
 
 def test_numbers_whose_squares_overflow_have_infinite_moments_and_say_so():
