@@ -270,7 +270,8 @@ class Monitor:
         key = model, version
         if key not in self._versions:
             horizon_ms = self._frontier.horizon_ms(model)
-            self._versions[key] = VersionState(model, version, self._settings.models.get(model))
+            settings = self._settings.models.get(model)
+            self._versions[key] = VersionState(model, version, settings, self._settings.pane_width_ms)
             self._drifts[key] = VersionDrift(model, version, self._settings, horizon_ms)
         return self._versions[key], self._drifts[key]
 
