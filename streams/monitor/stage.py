@@ -279,7 +279,8 @@ class Monitor:
         key = model, version
         if key not in self._versions:
             budget = self._budgets.setdefault(model, Budget(self._settings.false_alarms_per_month))
-            self._versions[key] = VersionState(model, version, self._settings.models.get(model))
+            settings = self._settings.models.get(model)
+            self._versions[key] = VersionState(model, version, settings, self._settings.pane_width_ms)
             self._drifts[key] = VersionDrift(model, version, self._settings, budget, self._segments)
         return self._versions[key], self._drifts[key]
 
