@@ -11,6 +11,7 @@ from aftcast.commands.check import check
 from aftcast.commands.dead_letters import dead_letters
 from aftcast.commands.demo import demo
 from aftcast.commands.explain import explain
+from aftcast.commands.profile import profile
 from aftcast.commands.replay import replay
 from aftcast.commands.setup import setup
 from aftcast.commands.simulate import simulate
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check,
     "simulate": simulate,
     "replay": replay,
+    "profile": profile,
     "alerts": alerts,
     "explain": explain,
     "dead-letters": dead_letters,
@@ -57,7 +59,7 @@ def spread_files(arguments: list[str]) -> list[str]:
     >>> spread_files(["replay", "--inference", "a", "b", "--out", "c"])
     ['replay', '--inference', 'a', '--inference', 'b', '--out', 'c']
     """
-    if arguments[:1] != ["replay"]:
+    if arguments[:1] not in (["replay"], ["profile"]):
         return arguments
     spread: list[str] = []
     option = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -184,6 +185,9 @@ class Model(Section):
     maturity_horizon_ms: Annotated[int | None, BeforeValidator(_horizon)] = Field(
         None, alias="maturity_horizon", description="overrides the one of `[detection]`"
     )
+    reference: Text | None = Field(
+        None, description="file of `aftcast profile` that features are held against; else the first day"
+    )
     implicit_label: str | None = Field(
         None, description="what predictions without a label are taken for; unset: they stay unlabelled"
     )
@@ -235,6 +239,9 @@ class Configuration(BaseModel):
         return JoinSettings(self.join.hot_horizon_ms, self.join.max_waiting_memory_bytes)
 
     def monitor_settings(self) -> MonitorSettings:
+        """Return what stage 2 goes by; files of references are read, ``Failure`` if one is not right."""
+        from aftcast.profile import read_profile
+
         return MonitorSettings(
             pane_width_ms=self.panes.width_ms,
             maturity_horizon_ms=self.maturity_horizon_ms,
@@ -246,6 +253,7 @@ class Configuration(BaseModel):
                     model.maturity_horizon_ms,
                     model.implicit_label,
                     model.implicit_after_ms,
+                    model.reference,
                 )
                 for name, model in self.models.items()
             },
@@ -253,6 +261,12 @@ class Configuration(BaseModel):
             detectors=tuple(DetectorSettings(d.name, dict(d.parameters)) for d in self.detection.detectors),
             silence_after_ms=self.detection.silence_after_ms,
             dead_letter_share=self.detection.dead_letter_share,
+            references=tuple(
+                reference
+                for name, model in self.models.items()
+                if model.reference is not None
+                for reference in read_profile(Path(model.reference), name)
+            ),
         )
 
     def remarks(self) -> list[str]:

@@ -23,7 +23,6 @@ _MISSING = object()
 # Keys of the contract that later versions bring: naming them says more than "unknown".
 NOT_BUILT = {
     "privacy": "is not built yet; leave the section out",
-    "reference": "is not built yet: references are frozen from a model's first mature traffic",
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from schemas.findings import Severity, Task
+from schemas.references import FeatureReference
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -72,3 +73,4 @@ class MonitorSettings:
     false_alarms_per_month: float = 1.0  # per model, shared out over every signal
     smallest_change: float = 0.05  # of an error rate or a mean rank, that is worth an alert
     segments: tuple[str, ...] = ()  # "name=value", watched like all traffic
+    references: tuple[FeatureReference, ...] = ()  # from files; version '' is any version of the model

@@ -18,6 +18,7 @@ from schemas.messages import (
     DRIFT,
     FEATURES,
     PANES,
+    REFERENCE,
     STATE,
     alert_of,
     decode,
@@ -27,6 +28,7 @@ from schemas.messages import (
 )
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, Headers, RawBatch
+from schemas.references import FeatureReference
 from sinks.clickhouse.rows import (
     alert_rows,
     calibration_rows,
@@ -35,6 +37,7 @@ from sinks.clickhouse.rows import (
     drift_rows,
     lifecycle_rows,
     raw_rows,
+    reference_rows,
     state_rows,
 )
 
@@ -174,6 +177,7 @@ _FINDINGS: dict[bytes, tuple[type, str, Callable[[list[Any]], pa.Table]]] = {
     STATE: (ModelState, "model_states", state_rows),
     CURVE: (DelayCurve, "delay_curves", curve_rows),
     CALIBRATION: (Calibration, "calibrations", calibration_rows),
+    REFERENCE: (FeatureReference, "feature_references", reference_rows),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from aftcast.configuration import Configuration
+from aftcast.replay.features import feature_drift_rows
 from aftcast.replay.files import Kind, read_events, read_lifecycle
 from aftcast.replay.ordering import Recording, record
 from aftcast.replay.output import Output, Windows
@@ -58,7 +59,7 @@ def run_replay(
     output = Output(out)
     output.write("model_quality", replay.windows.model_quality())
     output.write("class_quality", replay.windows.class_quality())
-    output.write("feature_drift", [])
+    output.write("feature_drift", replay.feature_drift())
     output.write_drift_events(replay.drifts)
     output.write_alerts(replay.alerts)
     output.write_dead_letters(letters)
@@ -157,11 +158,16 @@ class Replay:
         changed = self._stage.take_changed()
         if changed.num_rows:
             self._monitor.absorb(changed)
+        self._monitor.absorb_features(self._stage.take_changed_features(time_ms))
         self._monitor.absorb_totals(self._totals(time_ms))
         progress = Progress(0, 1, 1, inference_ms=time_ms, labels_ms=time_ms, caught_up=True)
         findings = self._monitor.advance([progress])
         self.drifts += findings.drifts
         self.alerts += findings.alerts
+
+    def feature_drift(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of ``feature_drift``, against the references that are in force at the end."""
+        return feature_drift_rows(self._stage, self._monitor.references(), self._window_ms)
 
     def _totals(self, time_ms: int) -> StreamTotals:
         counters = self._stage.counters

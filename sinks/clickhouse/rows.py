@@ -18,6 +18,7 @@ from schemas.findings import (
 )
 from schemas.messages import alert_document
 from schemas.records import DeadLetter, IntArray
+from schemas.references import FeatureReference
 from sinks.clickhouse.scalars import canonical_texts, json_texts, kind_names, numbers
 from sinks.clickhouse.schema import TABLES
 
@@ -33,18 +34,24 @@ _TIMES = (
     "change_end",
     "mature_until",
     "as_of",
+    "since",
+    "until",
     "received_at",
 )
 _TYPES = {
     "partition": pa.int32(),
     "offset": pa.int64(),
-    "n": pa.int64(),
+    **dict.fromkeys(("n", "predictions", "numbers", "rest"), pa.int64()),
     "hit": pa.bool_(),
     "reliable": pa.bool_(),
     "segments": pa.map_(pa.string(), pa.float64()),
     "examples": pa.list_(pa.string()),
     "skipped": pa.list_(pa.struct([("1", TIME), ("2", TIME)])),
-    **dict.fromkeys(("arrived", "right"), pa.list_(pa.float64())),
+    **dict.fromkeys(("arrived", "right", "values"), pa.list_(pa.float64())),
+    **dict.fromkeys(("counts", "category_counts"), pa.list_(pa.int64())),
+    "edges": pa.list_(pa.int32()),
+    "categories": pa.list_(pa.string()),
+    **dict.fromkeys(("sum", "m2", "level_per_s"), pa.float64()),
     **dict.fromkeys(("threshold", "before", "after", "change_low", "change_high"), pa.float64()),
     **dict.fromkeys(("horizon_s", "expected_coverage", "provable_change", "spread", "pane_s"), pa.float64()),
     **dict.fromkeys(("labels", "evidence", "attributes"), TEXT_MAP),
@@ -111,6 +118,10 @@ def curve_rows(curves: Sequence[DelayCurve]) -> pa.Table:
 
 def calibration_rows(calibrations: Sequence[Calibration]) -> pa.Table:
     return _typed(_attributes(TABLES["calibrations"], calibrations))
+
+
+def reference_rows(references: Sequence[FeatureReference]) -> pa.Table:
+    return _typed(_attributes(TABLES["feature_references"], references))
 
 
 def alert_rows(alerts: Sequence[AlertEvent]) -> pa.Table:

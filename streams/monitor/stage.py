@@ -17,12 +17,14 @@ from schemas.findings import (
     Task,
 )
 from schemas.panes import PaneSums
+from schemas.references import FeatureReference
 from schemas.settings import DAY_MS, MonitorSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
 from streams.drift import Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
+from streams.monitor.features import FeatureKey, Features
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.maturing import Maturing
@@ -45,6 +47,7 @@ class Findings:
     states: tuple[ModelState, ...] = ()
     curves: tuple[DelayCurve, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    references: tuple[FeatureReference, ...] = ()
 
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures
@@ -77,7 +80,7 @@ class Monitor:
         self._keep_all = keep_all
         self._store = PaneStore(
             settings.pane_width_ms,
-            None if keep_all else {rule.segment for rule in settings.rules},
+            None if keep_all else {*settings.segments, *(rule.segment for rule in settings.rules)},
             # Nine tenths of a row are histograms, and no detector reads them.
             histograms=keep_all or any(rule.metric.endswith(FROM_HISTOGRAMS) for rule in settings.rules),
         )
@@ -86,6 +89,7 @@ class Monitor:
         self._happenings = Happenings()
         self._thresholds = Thresholds(settings)
         self._silences = Silences(settings)
+        self._features = Features(settings, settings.references)
         self._maturing = Maturing(settings)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
@@ -94,6 +98,10 @@ class Monitor:
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
+
+    def absorb_features(self, rows: pa.RecordBatch) -> None:
+        """Take in rows of ``FEATURE_COLUMNS``; of a pane and partition the newest revision counts."""
+        self._features.absorb(rows)
 
     def absorb_totals(self, totals: StreamTotals) -> None:
         """Take in the running totals of one partition, for the share of dead letters."""
@@ -150,12 +158,19 @@ class Monitor:
             found, told = drift.advance(series, state.task, frontier, self._maintenance)
             drifts += found
             alerts += told
+        references, _ = self._features.advance(frontier.closed_until_ms, self._predictions)
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
-        return Findings(tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations)
+        return Findings(
+            tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations, tuple(references)
+        )
+
+    def references(self) -> dict[FeatureKey, FeatureReference]:
+        """Return what each feature is held against, by model, version, segment, signal and feature."""
+        return dict(self._features.references)
 
     def models(self) -> dict[tuple[str, str], Task]:
         """Return the task of each model and version seen so far, in sorted order."""
@@ -182,7 +197,9 @@ class Monitor:
         series = self._store.series.get((model, model_version, segment))
         if series is None:
             return self.row(model, model_version, start_ms, end_ms, [], PaneSums())
-        panes = [(start, series.panes[start].sums()) for start in series.between(start_ms, end_ms)]
+        young = not self.mature(model, start_ms, end_ms)  # only a nowcast needs single panes
+        starts = series.between(start_ms, end_ms) if young else []
+        panes = [(start, series.panes[start].sums()) for start in starts]
         return self.row(model, model_version, start_ms, end_ms, panes, series.window(start_ms, end_ms))
 
     def row(
@@ -243,6 +260,11 @@ class Monitor:
         for start_ms in sorted({start // window_ms * window_ms for start in series.starts}):
             end_ms = start_ms + window_ms
             yield start_ms, series.window(start_ms, end_ms), self.mature(model, start_ms, end_ms)
+
+    def _predictions(self, model: str, version: str, segment: str, start_ms: int) -> int | None:
+        series = self._store.series.get((model, version, segment))
+        pane = None if series is None else series.panes.get(start_ms)
+        return None if pane is None else pane.sums().counts["predictions"]
 
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version

@@ -114,6 +114,8 @@ class MonitorRunner:
             raise ValueError("no value")
         if kind == messages.PANES:
             self._monitor.absorb(messages.decode_panes(value))
+        elif kind == messages.FEATURES:
+            self._monitor.absorb_features(messages.decode_features(value))
         elif kind == messages.PROGRESS:
             progress = messages.decode(value, Progress)
             known = self._progress.get(progress.partition)

@@ -86,6 +86,8 @@ def finding_messages(topic: str, findings: Findings) -> Iterator[Outgoing]:
     for calibration in findings.calibrations:
         key = calibration.model.encode()
         yield Outgoing(topic, messages.encode(calibration), key, _kind(messages.CALIBRATION))
+    for reference in findings.references:
+        yield Outgoing(topic, messages.encode(reference), reference.model.encode(), _kind(messages.REFERENCE))
 
 
 def alert_messages(topic: str, alerts: Sequence[AlertEvent]) -> Iterator[Outgoing]:

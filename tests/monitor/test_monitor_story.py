@@ -337,3 +337,30 @@ def test_a_horizon_that_is_learnt_is_announced_and_nothing_is_mature_before() ->
     assert first.horizon_ms < MINUTE_MS
     row_of = monitor.figures("fraud", "1", "", minute(26 * 60), minute(27 * 60))
     assert (row_of["is_mature"], row_of["accuracy_nowcast"]) == (True, 0.95)
+
+
+def test_a_rule_on_nowcasts_fires_before_the_window_is_mature_once_delay_curves_are_known() -> None:
+    """Half of the labels come at once, the rest after two hours; from the fifth hour on a third is wrong."""
+    rule = RuleSettings("now", "accuracy", below=0.8, window_ms=HOUR_MS, min_labelled=100, on="nowcast")
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=3 * HOUR_MS, rules=(rule,)))
+    fired: list[int] = []
+
+    def pane(i: int, *, all_there: bool) -> dict[str, object]:
+        wrong, first = (33 if i >= 1500 else 4), 19
+        late = [0] * 51 + [50 - wrong // 2] if all_there else []
+        early = [0] * first + [50 - wrong // 2]
+        hits = [sum(p) for p in zip(early + [0] * 60, late + [0] * 90, strict=False)]
+        missed = wrong // 2 * (2 if all_there else 1)
+        misses = [0] * first + [wrong // 2] + ([0] * (50 - first) + [wrong // 2] if all_there else [])
+        n = sum(hits) + missed
+        ages = {"age_hits": {"ok": hits}, "age_misses": {"ok": misses}}
+        return row(minute(i), n=100, labelled=n, wrong=missed, revision=1 + all_there, **ages)
+
+    for hour in range(30):
+        rows = [pane(i, all_there=False) for i in range(60 * hour, 60 * hour + 60)]
+        old = range(max(0, 60 * (hour - 2)), max(0, 60 * (hour - 1)))
+        monitor.absorb(batch(*rows, *(pane(i, all_there=True) for i in old)))
+        alerts = monitor.advance([reached(minute(60 * hour + 60))]).alerts
+        fired += [alert.window_end_ms for alert in alerts if alert.rule == "now" and alert.status == "firing"]
+    assert len(fired) == 1
+    assert minute(1500) < fired[0] <= minute(1620)
