@@ -132,7 +132,7 @@ def test_csv_ids_are_text_and_empty_cells_are_null_and_na_is_text(tmp_path):
     (tmp_path / "l.csv").write_text(f"prediction_id,label,timestamp\n001,NA,{START_MS}\n1,NA,{START_MS}\n")
     summary, out = run(tmp_path, tmp_path / "i.csv", tmp_path / "l.csv")
     assert summary["inference"] | {"tests": 0} == {
-        "read": 3, "accepted": 2, "duplicates": 0, "dead_lettered": 1, "tests": 0,
+        "read": 3, "accepted": 2, "duplicates": 0, "dead_lettered": 1, "tests": 0, "scores_not_one": 0,
     }  # fmt: skip
     rows = {row["segment"]: row for row in lines(out / "model_quality.ndjson")}
     assert rows.keys() == {"", "zip=007"}
