@@ -154,7 +154,13 @@ class Detection(Section):
         "`auto`: learnt of each model from its own labels",
     )
     false_alarms_per_month: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="per model; no effect yet: thresholds are the detectors' own"
+        1.0, description="per model, shared out over every signal that is watched"
+    )
+    smallest_change: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.05, description="of an error rate, or of a mean rank, that is worth an alert"
+    )
+    segments: tuple[Text, ...] = Field(
+        (), description='`"name=value"`, watched like all traffic; each makes every threshold higher'
     )
     silence_after_ms: DurationMs = Field(
         900_000, alias="silence_after", description="without predictions, a model raises an alert"
@@ -261,6 +267,9 @@ class Configuration(BaseModel):
             detectors=tuple(DetectorSettings(d.name, dict(d.parameters)) for d in self.detection.detectors),
             silence_after_ms=self.detection.silence_after_ms,
             dead_letter_share=self.detection.dead_letter_share,
+            false_alarms_per_month=self.detection.false_alarms_per_month,
+            smallest_change=self.detection.smallest_change,
+            segments=self.detection.segments,
             references=tuple(
                 reference
                 for name, model in self.models.items()
@@ -272,10 +281,7 @@ class Configuration(BaseModel):
     def remarks(self) -> list[str]:
         """Return what a reader of the configuration would take for granted although it is not so yet."""
         found: list[str] = []
-        for section, key, path in (
-            ("join", "cold_interval", self.join.model_fields_set),
-            ("detection", "false_alarms_per_month", self.detection.model_fields_set),
-        ):
+        for section, key, path in (("join", "cold_interval", self.join.model_fields_set),):
             if path & {key, f"{key}_ms"}:
                 found.append(f"[{section}] {key} has no effect yet")
         return found

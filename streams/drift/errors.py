@@ -1,4 +1,4 @@
-"""What detectors are fed of one mature pane: values in [0, 1] that stand for its errors."""
+"""What detectors are fed of one pane: values in [0, 1] that stand for what was counted."""
 
 from dataclasses import dataclass
 from math import erf, fsum, sqrt
@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from schemas.panes import PaneSums
+from schemas.signals import SignalPane
 
 # Of a busier pane this many values stand for all: detectors take about a microsecond a value, and a step from
 # 10 to 20 % shows after 270. The values then spread less from pane to pane than as many independent ones, so
@@ -51,19 +51,24 @@ class WrongAnswers:
     def __init__(self) -> None:
         self._carried = 0.0
 
-    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> Fed | None:
-        n = sums.counts["class_n"]
-        if n <= 0:
-            return None
-        wrong = n - sums.counts["hits"]
+    def feed(self, pane: SignalPane) -> Fed:
+        n, wrong = pane.n, round(pane.total)
         if n <= MOST_VALUES:
             values = interleaved(wrong, n)
         else:
-            exact = self._carried + MOST_VALUES * wrong / n
+            exact = self._carried + MOST_VALUES * pane.total / n
             ones = min(MOST_VALUES, max(0, round(exact)))
             self._carried = exact - ones
             values = interleaved(ones, MOST_VALUES)
-        return Fed(start_ms, end_ms, float(wrong), float(wrong), n, values)
+        return Fed(pane.start_ms, pane.end_ms, pane.total, pane.squares, n, values)
+
+
+class MeanRanks:
+    """Ranks against a reference: their mean over the pane, one value."""
+
+    def feed(self, pane: SignalPane) -> Fed:
+        mean = min(1.0, max(0.0, pane.total / pane.n))
+        return Fed(pane.start_ms, pane.end_ms, pane.total, pane.squares, pane.n, (mean,))
 
 
 class AbsoluteErrors:
@@ -84,11 +89,9 @@ class AbsoluteErrors:
         self._least = BLOCK_PAIRS
         self._centre = self._spread = 0.0
 
-    def feed(self, start_ms: int, end_ms: int, sums: PaneSums) -> Fed | None:
-        n = sums.counts["reg_n"]
-        if n <= 0:
-            return None
-        self._waiting.append((start_ms, end_ms, sums.total("abs_err_sum"), sums.total("sq_err_sum"), n))
+    def feed(self, pane: SignalPane) -> Fed | None:
+        end_ms = pane.end_ms
+        self._waiting.append((pane.start_ms, end_ms, pane.total, pane.squares, pane.n))
         pairs = sum(part[4] for part in self._waiting)
         if pairs < self._least:
             return None

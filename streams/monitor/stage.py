@@ -19,15 +19,17 @@ from schemas.findings import (
 from schemas.panes import PaneSums
 from schemas.references import FeatureReference
 from schemas.settings import DAY_MS, MonitorSettings
+from schemas.signals import SignalPane
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
-from streams.drift import Frontier, check_detector
+from streams.drift import Budget, Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.features import FeatureKey, Features
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.maturing import Maturing
+from streams.monitor.segment_counts import SegmentCounts
 from streams.monitor.silences import Silences
 from streams.monitor.states import VersionState
 from streams.monitor.store import PaneStore
@@ -81,7 +83,7 @@ class Monitor:
         self._store = PaneStore(
             settings.pane_width_ms,
             None if keep_all else {*settings.segments, *(rule.segment for rule in settings.rules)},
-            # Nine tenths of a row are histograms, and no detector reads them.
+            # Nine tenths of a row are histograms that no detector reads.
             histograms=keep_all or any(rule.metric.endswith(FROM_HISTOGRAMS) for rule in settings.rules),
         )
         self._frontier = Frontier(settings)
@@ -94,10 +96,13 @@ class Monitor:
         self._dead_letters = DeadLetters(settings.dead_letter_share)
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._segments = SegmentCounts(settings.pane_width_ms)
 
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``PANE_COLUMNS``; of a pane and partition the newest revision counts."""
         self._store.absorb(rows)
+        self._segments.absorb(rows)
 
     def absorb_features(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``FEATURE_COLUMNS``; of a pane and partition the newest revision counts."""
@@ -148,6 +153,10 @@ class Monitor:
         drifts: list[DriftEvent] = []
         alerts: list[AlertEvent] = list(learnt.alerts)
         tasks: dict[tuple[str, str], Task] = {}
+        references, signals = self._features.advance(frontier.closed_until_ms, self._predictions)
+        features: dict[tuple[str, str], list[SignalPane]] = {}
+        for model, version, pane in signals:
+            features.setdefault((model, version), []).append(pane)
         for model, version, series in store.versions():
             state, drift = self._of(model, version)
             state.look(series, frontier.closed_until_ms)
@@ -155,10 +164,10 @@ class Monitor:
             labels = self._maturing.of(model)
             coverage = None if labels is None else labels.coverage(version)
             states += state.announce(frontier.standing(model), coverage, frontier.now_ms)
-            found, told = drift.advance(series, state.task, frontier, self._maintenance)
+            own = features.get((model, version), ())
+            found, told = drift.advance(store, state.task, frontier, self._maintenance, own)
             drifts += found
             alerts += told
-        references, _ = self._features.advance(frontier.closed_until_ms, self._predictions)
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
@@ -269,9 +278,10 @@ class Monitor:
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
         if key not in self._versions:
-            horizon_ms = self._frontier.horizon_ms(model)
-            self._versions[key] = VersionState(model, version, self._settings.models.get(model))
-            self._drifts[key] = VersionDrift(model, version, self._settings, horizon_ms)
+            budget = self._budgets.setdefault(model, Budget(self._settings.false_alarms_per_month))
+            settings = self._settings.models.get(model)
+            self._versions[key] = VersionState(model, version, settings, self._settings.pane_width_ms)
+            self._drifts[key] = VersionDrift(model, version, self._settings, budget, self._segments)
         return self._versions[key], self._drifts[key]
 
     def _drop(self) -> list[AlertEvent]:
@@ -289,6 +299,7 @@ class Monitor:
                 before_ms = labels.needed_ms(now_ms, before_ms)
             floors_ms.append(before_ms)
             self._thresholds.dropped(model, before_ms)
+            self._segments.drop(model, before_ms)
             self._store.fold(model, fold_ms)
             for _, version, segment in self._store.drop(model, before_ms):
                 if not segment:

@@ -13,8 +13,11 @@ DECIDING_COUNT = 1000  # answered predictions
 class VersionState:
     """The task of one model version: provisional until the merged count reaches 1,000, then fixed."""
 
-    def __init__(self, model: str, model_version: str, settings: ModelSettings | None) -> None:
+    def __init__(
+        self, model: str, model_version: str, settings: ModelSettings | None, pane_width_ms: int = 60_000
+    ) -> None:
         self._model, self._version, self._settings = model, model_version, settings
+        self._width_ms = pane_width_ms
         self._sums = PaneSums()
         self._answered = 0
         self._read_until_ms: int | None = None
@@ -58,5 +61,6 @@ class VersionState:
                 horizon_ms=standing.horizon_ms,
                 expected_coverage=coverage,
                 skipped=standing.skipped,
+                pane_width_ms=self._width_ms,
             )
         ]

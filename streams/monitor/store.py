@@ -22,8 +22,9 @@ from schemas.panes import (
 from schemas.records import IntArray
 
 Key = tuple[str, str, str]  # model, model_version, segment
-# What no detector and no curve reads, nine tenths of a row.
-STRIPPED = tuple(n for n in (*HISTOGRAMS, *CLASS_BINS) if not n.startswith(("age_", "confidence_")))
+# What no detector and no curve reads, most of a row.
+READ = ("age_", "confidence_", "latency")
+STRIPPED = tuple(name for name in (*HISTOGRAMS, *CLASS_BINS) if not name.startswith(READ))
 BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
 
 

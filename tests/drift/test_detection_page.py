@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import streams.drift.errors as fed
-from streams.drift import KNOWN, feeding
+from streams.drift import KNOWN, baseline, era, warm_up
+from streams.drift.record import UNIT_MS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "detection.md").read_text(encoding="utf-8")
 
@@ -19,9 +20,11 @@ def test_numbers_on_the_page_are_those_of_the_code() -> None:
         f"more than {fed.MOST_VALUES} pairs",
         f"at least {fed.BLOCK_PAIRS} pairs",
         f"first {fed.REFERENCE_BLOCKS} mature blocks",
-        f"next {feeding.SETTLING_VALUES:,} values and {feeding.SETTLING_PANES} panes",
+        f"{baseline.DRAWS} draws",
+        f"residuals count {baseline.EARLY_SCALE:g} times",
+        f"{2 * warm_up.MONTH_MS // UNIT_MS // 2:,} looks",
     ):
         assert text in PAGE
-    for defaults in (feeding.RATE_DEFAULTS, feeding.SCORE_DEFAULTS):
+    for defaults in (era.RATE_DEFAULTS, era.SCORE_DEFAULTS):
         given = defaults["PageHinkley"]
         assert f"`delta = {given['delta']:g}`, `threshold = {given['threshold']:g}`" in PAGE

@@ -13,7 +13,8 @@ from aftcast.findings import Finding, show
 from aftcast.output import console
 
 CONTRACT = (
-    "demo | worker | setup | check | simulate | replay | alerts | explain | dead-letters | version | sql"
+    "demo | worker | setup | check | simulate | replay | profile | "
+    "alerts | explain | dead-letters | version | sql"
 )
 
 
