@@ -19,6 +19,9 @@ MERCHANTS = np.array(
 REGIONS = np.array(["north", "south", "east", "west"], object)
 HEATING = np.array(["gas", "heat pump", "district", "oil"], object)
 
+SPREAD = 0.08  # standard deviation of the price model's errors
+NINE_OF_TEN = 1.645  # standard deviations that hold 90 % of a normal distribution
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -28,6 +31,7 @@ class Answers:
     versions: Draws
     roles: Draws
     predictions: Draws
+    bounds: tuple[FloatArray, FloatArray] | None  # that hold nine truths of ten
     truths: Draws
     wrong: BoolArray
     score_name: str
@@ -70,6 +74,7 @@ def fraud_answers(draw: np.random.Generator, error_rate: FloatArray) -> Answers:
         versions=np.where(canary, "3.2", "3.1").astype(object),
         roles=np.where(canary, "canary", "primary").astype(object),
         predictions=np.where(says_fraud, "fraud", "honest").astype(object),
+        bounds=None,
         truths=np.where(is_fraud, "fraud", "honest").astype(object),
         wrong=wrong,
         score_name="fraud",
@@ -106,11 +111,13 @@ def price_answers(draw: np.random.Generator, n: int) -> Answers:
     built = draw.integers(1900, 2025, n)
     truth = np.round(2800.0 * area_m2 * draw.lognormal(0.0, 0.2, n) * (0.8 + 0.002 * (built - 1900)), 0)
     statuses = _statuses(draw, n)
+    told = np.round(truth * (1.0 + draw.normal(0.0, SPREAD, n)), 0)
     return Answers(
         model=PRICE,
         versions=np.full(n, "12", object),
         roles=np.full(n, "primary", object),
-        predictions=np.round(truth * (1.0 + draw.normal(0.0, 0.08, n)), 0),
+        predictions=told,
+        bounds=(told / (1.0 + NINE_OF_TEN * SPREAD), told / (1.0 - NINE_OF_TEN * SPREAD)),
         truths=truth,
         wrong=np.zeros(n, np.bool_),
         score_name="",

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from aftcast.simulation.columns import features_column, scalar_column, scores_column, segments_column
+from aftcast.simulation.columns import (
+    BoolArray,
+    features_column,
+    scalar_column,
+    scores_column,
+    segments_column,
+)
 from aftcast.simulation.events import INFERENCE, LABELS, Event, encode
 from aftcast.simulation.faults import broken_event
 from aftcast.simulation.labels import Labels, label_events
@@ -178,9 +184,16 @@ def _inference_columns(names: list[str], answers: Answers, timestamps_ms: IntArr
             pa.array(answers.roles, pa.string()),
             no_text,
             no_text,
+            *_bounds(answers, failed),
         ],
         schema=INFERENCE_FIELDS,
     )
+
+
+def _bounds(answers: Answers, failed: BoolArray) -> list[pa.Array]:
+    if answers.bounds is None:
+        return [pa.nulls(len(failed), pa.float64())] * 2
+    return [pa.array(bound, mask=failed) for bound in answers.bounds]
 
 
 def _label_columns(names: list[str], labels: Labels) -> pa.RecordBatch:
