@@ -1,6 +1,6 @@
 """All benchmarks in turn, each in a process of its own.
 
-    python -m benchmarks [core waiting_memory end_to_end] [--quick]
+    python -m benchmarks [core waiting_memory end_to_end late_labels late_drift] [--quick]
 
 Without names all of them run, with their defaults; --quick makes them small: a try, no measurement.
 """
@@ -15,6 +15,8 @@ QUICK = {
     "core": ["--events", "200000", "--runs", "1"],
     "waiting_memory": ["--predictions", "200000"],
     "end_to_end": ["--events", "200000", "--rival-events", "5000", "--runs", "1"],
+    "late_labels": ["--seeds", "1", "--days", "8", "--an-hour", "300", "--shapes", "errors fast"],
+    "late_drift": ["--seeds", "1", "--days", "12", "--an-hour", "300", "--shapes", "errors fast"],
 }
 
 

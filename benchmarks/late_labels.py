@@ -62,7 +62,7 @@ class SimulatedPane:
     merged = None
 
     def __init__(self, clock, sizes, ages, arrivals):
-        self._clock, self._sizes, self._ages, self._arrivals = clock, sizes, ages, arrivals
+        self._clock, self._sizes, self._ages, self.arrivals = clock, sizes, ages, arrivals
 
     def sums(self):
         sums = PaneSums()
@@ -70,7 +70,7 @@ class SimulatedPane:
         sums.counts["predictions"] = n
         sums.maps["predicted"] = {name: size for name, size in self._sizes.items() if size}
         for (name, hit), ages in self._ages.items():
-            here = ages[self._arrivals[name, hit] <= self._clock.now_ms]
+            here = ages[self.arrivals[name, hit] <= self._clock.now_ms]
             if len(here):
                 sums.class_bins["age_hits" if hit else "age_misses"][name] = np.bincount(bins_of(here))
                 sums.counts["labelled"] += len(here)
@@ -79,7 +79,7 @@ class SimulatedPane:
         return sums
 
     def in_the_end(self):
-        came = {key: int(np.isfinite(arrivals).sum()) for key, arrivals in self._arrivals.items()}
+        came = {key: int(np.isfinite(arrivals).sum()) for key, arrivals in self.arrivals.items()}
         return sum(n for (_, hit), n in came.items() if hit), sum(came.values())
 
 
@@ -93,15 +93,15 @@ class Clock:
     now_ms: float = T0
 
 
-def simulated(rng, shape, days, an_hour, clock, swing=0.0, error=lambda _: ERROR):
+def simulated(rng, shape, days, an_hour, clock, swing=0.0, error=lambda _: ERROR, width_ms=WIDTH_MS):
     """Return a series of panes whose labels come as the clock goes."""
-    series = Series(WIDTH_MS, first_ms=T0)
-    for start in range(T0, T0 + days * DAY_MS, WIDTH_MS):
+    series = Series(width_ms, first_ms=T0)
+    for start in range(T0, T0 + days * DAY_MS, width_ms):
         daytime = 1 + swing * np.sin(2 * np.pi * ((start - T0) % DAY_MS) / DAY_MS)
         sizes, ages, arrivals = {}, {}, {}
         for name, share in zip(CLASSES, (1 - YES, YES), strict=True):
-            n = rng.poisson(an_hour * WIDTH_MS / HOUR_MS * daytime * share)
-            times = start + rng.random(n) * WIDTH_MS
+            n = rng.poisson(an_hour * width_ms / HOUR_MS * daytime * share)
+            times = start + rng.random(n) * width_ms
             wrong = rng.random(n) < error(start)
             delays = np.where(wrong, delays_ms(rng, shape.wrong, n), delays_ms(rng, shape.right, n))
             arrival = delivered(times + delays, wrong, shape.batch_days)

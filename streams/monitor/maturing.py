@@ -13,7 +13,7 @@ from streams.alerts.life_cycle import Occasion
 from streams.drift import Frontier, Standing
 from streams.maturity import Holding, Horizon, HorizonLearner, Slice, changed, learn_curves
 from streams.maturity.cohorts import BINS, Outcome, merged
-from streams.maturity.curves import outcomes_of
+from streams.maturity.curves import moved, outcomes_of
 from streams.maturity.horizon import HISTORY_MS, THRICE, Short, Slices, since_ms, too_short
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.store import PaneStore, Series
@@ -228,7 +228,11 @@ class ModelMaturity:
         found = learn_curves(
             slices(upto, begin_ms), self._model, reliable=not self._changing, as_of_ms=now_ms
         )
-        self._curves = outcomes_of(found) or self._curves
+        # As told: what is computed from the tables is what is computed here.
+        self._curves = {
+            outcome: known if (known := self._curves.get(outcome)) and not moved(known, curve) else curve
+            for outcome, curve in outcomes_of(found).items()
+        } or self._curves
         told = [
             curve
             for name in sorted(self._versions)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from schemas.coded import FloatArray
 from schemas.panes import AGE_FLOOR_MS
@@ -133,4 +134,4 @@ def _interval(accuracy: float, deviation: float) -> tuple[float, float]:
         return accuracy, accuracy
     middle = np.log(accuracy / (1 - accuracy))
     reach = SIGMAS * deviation / (accuracy * (1 - accuracy))
-    return float(1 / (1 + np.exp(reach - middle))), float(1 / (1 + np.exp(-reach - middle)))
+    return float(expit(middle - reach)), float(expit(middle + reach))

@@ -132,3 +132,11 @@ def test_five_labels_are_enough_where_they_say_enough() -> None:
     assert isinstance(found, Nowcast)
     assert found.accuracy is not None
     assert found.low <= found.accuracy <= found.high  # type: ignore[operator]
+
+
+def test_an_accuracy_next_to_one_has_an_interval_between_0_and_1() -> None:
+    right = Outcome(np.array([5]), np.array([900]), np.zeros(1), np.zeros(1))
+    wrong = Outcome(np.array([0]), np.array([100]), np.zeros(1), np.zeros(1))
+    found = estimate(right, wrong, Unlabelled(np.array([[1]]), np.array([[0.5]]), np.array([[1e-9]])))
+    assert 1 - 1e-6 < found.accuracy < 1
+    assert 0 <= found.low <= found.accuracy <= found.high <= 1
