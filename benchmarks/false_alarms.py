@@ -163,9 +163,9 @@ def main() -> None:
             months[kind].append(found)
             done = sum(map(len, months.values()))
             if done % 30 == 0:
-                drifts = sum(map(len, sum(months.values(), [])))
-                told = f"{done} of {each * len(KINDS)} months, {drifts} drifts, {time.perf_counter() - begin:.0f} s"
-                print(told, file=sys.stderr, flush=True)
+                drifts = sum(len(one) for of_kind in months.values() for one in of_kind)
+                passed = f"{done} of {each * len(KINDS)} months, {drifts} drifts"
+                print(passed, f"{time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
         show_months(months)
         jobs = [
             (kind, seed, an_hour, day)
