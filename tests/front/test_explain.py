@@ -118,7 +118,11 @@ def fill(client: Client) -> None:
     elsewhere = replace(ERROR, change_start_ms=T0_MS - 99 * HOUR_MS, change_end_ms=T0_MS - 98 * HOUR_MS)
     writer.write_drift_events([ERROR, AMOUNT, elsewhere])
     writer.write_model_states(
-        [ModelState(MODEL, "3.1", "binary", T0_MS + 15 * HOUR_MS, T0_MS + 39 * HOUR_MS)]
+        [
+            ModelState(
+                MODEL, "3.1", "binary", T0_MS + 15 * HOUR_MS, T0_MS + 39 * HOUR_MS, provable_change=0.0312
+            )
+        ]
     )
     who = {"model": MODEL, "model_version": "3.1"}
     panes = []
