@@ -41,7 +41,6 @@ class Provable:
         self._hours.append((hour, n, wrong))
         while self._hours[0][0] <= hour - KEPT_HOURS:
             self._hours.popleft()
-
         if self._end_ms >= self._due_ms:
             self._look()
 

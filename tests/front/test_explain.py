@@ -177,6 +177,7 @@ def test_it_says_what_since_when_how_much_where_and_what_was_done(client: Client
         "feature amount 0.5 -> 0.75 from 2050-01-01 10:00:00 UTC",
         'examples    a3\n            it\'s \\ "b4"',
         "labels      100 labelled, 91% of the answered predictions",
+        "a day of labels proves a rise of the error by 3.1 points",
         "2050-01-01 10:00          110       91%      0.75  yes  <- changed here",
         "history     2050-01-02 11:05:00 UTC (12:05:00 CET)  firing",
         "corrected",
