@@ -14,7 +14,7 @@ help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
 	@echo "make test    lint, types, all tests; starts a real Apache Kafka (needs Java 17 and Maven)"
 	@echo "make kafka   a real Apache Kafka for trying by hand"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks, an hour or more; BENCH_ARGS=\"late_labels --quick\" is a try of one"
 	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make clean   remove $(VENV) and what the tools left"
 

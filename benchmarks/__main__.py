@@ -1,8 +1,11 @@
 """All benchmarks in turn, each in a process of its own.
 
-    python -m benchmarks [core waiting_memory end_to_end late_labels late_drift] [--quick]
+    python -m benchmarks [NAME ...] [--quick]
 
-Without names all of them run, with their defaults; --quick makes them small: a try, no measurement.
+    core waiting_memory end_to_end late_labels late_drift stable_features false_alarms
+
+Without names all of them run, with their defaults: the last one alone takes half an hour of two cores.
+--quick makes them small: a try, no measurement.
 """
 
 import argparse
@@ -15,8 +18,10 @@ QUICK = {
     "core": ["--events", "200000", "--runs", "1"],
     "waiting_memory": ["--predictions", "200000"],
     "end_to_end": ["--events", "200000", "--rival-events", "5000", "--runs", "1"],
-    "late_labels": ["--seeds", "1", "--days", "8", "--an-hour", "300", "--shapes", "errors fast"],
+    "late_labels": ["--seeds", "1", "--days", "6", "--an-hour", "500", "--shapes", "errors fast"],
     "late_drift": ["--seeds", "1", "--days", "12", "--an-hour", "300", "--shapes", "errors fast"],
+    "stable_features": ["--quick"],
+    "false_alarms": ["--months", "3", "--runs", "1"],
 }
 
 

@@ -25,7 +25,8 @@ PAIR_SEPARATOR = "\x1f"  # between label and prediction in a key of ``confusion`
 WEIGHT_UNITS = 2.0**32
 LARGEST_WEIGHT = 1e6
 # Age of a label: record time of the first label of its prediction less the prediction's timestamp. Bin 0
-# holds up to a second, then four bins to a doubling: bin 94 ends after 90 days.
+# holds up to a second, then four bins to a doubling: bin 91 ends after 82 days, bin 92
+# after 97 (2**23 s).
 AGE_FLOOR_MS = 1000.0
 # Confidence: the score of the positive class, or of several classes the highest, by its logit: two bins to a
 # unit up to 8, so that the rare class of a click model is not all in one bin.

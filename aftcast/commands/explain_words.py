@@ -186,6 +186,8 @@ def _labels(found: Explanation, zone: tzinfo | None) -> Iterator[str]:
     yield f"the window is {mature}: {maturity[bool(found.is_mature)]}"
     horizon = "" if state["horizon_s"] is None else f", horizon {state['horizon_s'] / 3600:.3g} h"
     yield f"mature up to {when(state['mature_until_ms'], zone)}{horizon} ({state['maturity']})"
+    if state["provable_change"] is not None:
+        yield f"a day of labels proves a rise of the error by {100 * state['provable_change']:.2g} points"
 
 
 def _hours(found: Explanation, zone: tzinfo | None) -> Iterator[str]:

@@ -10,6 +10,7 @@ from schemas.signals import SignalPane
 from streams.alerts.drifts import DriftAlert
 from streams.drift import Budget, Frontier, SignalWatch
 from streams.monitor.maintenance import Maintenance
+from streams.monitor.provable import Provable
 from streams.monitor.segment_counts import SegmentCounts
 from streams.monitor.signals import PaneSignals, error_pane
 from streams.monitor.store import PaneStore, Series
@@ -42,6 +43,7 @@ class VersionDrift:
         self._watch = SignalWatch(model, model_version, "binary", settings, budget)
         self._signals = PaneSignals()
         self._alert = DriftAlert(model, model_version, pane_width_ms=settings.pane_width_ms)
+        self._provable = Provable(budget)
         self._mature_fed_ms: int | None = None
         self._closed_fed_ms: int | None = None
 
@@ -73,6 +75,7 @@ class VersionDrift:
         for one in sorted(due, key=lambda part: part.complete_ms):
             for pane in one.panes:
                 self._alert.fed(pane)
+                self._provable.fed(pane, task)
             for found in self._watch.feed(one.panes, one.horizon_ms):
                 drift = self._with_evidence(found.drift, series, one)
                 drifts.append(drift)
@@ -82,6 +85,10 @@ class VersionDrift:
                 self._alert.drifted(drift, found.at_least, withheld=withheld)
             alerts += self._alert.tell(one.complete_ms)
         return drifts, alerts
+
+    def provable_change(self, task: Task) -> float | None:
+        """Return the smallest rise of the error rate that a day proves, None where there is none."""
+        return self._provable.change(task)
 
     def give_up(self, now_ms: int) -> list[AlertEvent]:
         """Resolve what fires for a version that is no longer watched."""

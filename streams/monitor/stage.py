@@ -163,11 +163,12 @@ class Monitor:
             tasks[model, version] = state.task
             labels = self._maturing.of(model)
             coverage = None if labels is None else labels.coverage(version)
-            states += state.announce(frontier.standing(model), coverage, frontier.now_ms)
             own = features.get((model, version), ())
             found, told = drift.advance(store, state.task, frontier, self._maintenance, own)
             drifts += found
             alerts += told
+            provable = drift.provable_change(state.task)
+            states += state.announce(frontier.standing(model), coverage, provable, frontier.now_ms)
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()

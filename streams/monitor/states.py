@@ -41,12 +41,14 @@ class VersionState:
         self._read_until_ms = max(closed_until_ms, start_ms)
         self.task = task_of(self._sums, self._settings)
 
-    def announce(self, standing: Standing, coverage: float | None, as_of_ms: int) -> list[ModelState]:
+    def announce(
+        self, standing: Standing, coverage: float | None, provable: float | None, as_of_ms: int
+    ) -> list[ModelState]:
         """Return the state if it differs from what was announced last.
 
         The coverage that is usual moves a little with every hour: it is told with the rest.
         """
-        new = (self.task, standing, coverage is None)
+        new = (self.task, standing, coverage is None, provable)
         if self._announced == new:
             return []
         self._announced = new
@@ -60,6 +62,7 @@ class VersionState:
                 maturity=standing.maturity,
                 horizon_ms=standing.horizon_ms,
                 expected_coverage=coverage,
+                provable_change=provable,
                 skipped=standing.skipped,
                 pane_width_ms=self._width_ms,
             )

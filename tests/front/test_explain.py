@@ -118,7 +118,11 @@ def fill(client: Client) -> None:
     elsewhere = replace(ERROR, change_start_ms=T0_MS - 99 * HOUR_MS, change_end_ms=T0_MS - 98 * HOUR_MS)
     writer.write_drift_events([ERROR, AMOUNT, elsewhere])
     writer.write_model_states(
-        [ModelState(MODEL, "3.1", "binary", T0_MS + 15 * HOUR_MS, T0_MS + 39 * HOUR_MS)]
+        [
+            ModelState(
+                MODEL, "3.1", "binary", T0_MS + 15 * HOUR_MS, T0_MS + 39 * HOUR_MS, provable_change=0.0312
+            )
+        ]
     )
     who = {"model": MODEL, "model_version": "3.1"}
     panes = []
@@ -173,6 +177,7 @@ def test_it_says_what_since_when_how_much_where_and_what_was_done(client: Client
         "feature amount 0.5 -> 0.75 from 2050-01-01 10:00:00 UTC",
         'examples    a3\n            it\'s \\ "b4"',
         "labels      100 labelled, 91% of the answered predictions",
+        "a day of labels proves a rise of the error by 3.1 points",
         "2050-01-01 10:00          110       91%      0.75  yes  <- changed here",
         "history     2050-01-02 11:05:00 UTC (12:05:00 CET)  firing",
         "corrected",
