@@ -7,7 +7,7 @@ from zlib import crc32
 
 from schemas.coded import FloatArray
 from schemas.settings import DAY_MS, HOUR_MS, DetectorSettings
-from schemas.signals import WITHOUT_LABELS, SignalKey, SignalPane
+from schemas.signals import SignalKey, SignalPane
 from streams.drift.baseline import Baseline, fit
 from streams.drift.budget import Budget
 from streams.drift.detectors import Detector, make_detector
@@ -54,7 +54,7 @@ class Era:
             MeanRanks() if signal != "error" else AbsoluteErrors() if watched.regression else WrongAnswers()
         )
         self._units, self._record = Units(), Record()
-        self._warm_up = WarmUp(watched.budget, from_the_start=signal not in WITHOUT_LABELS)
+        self._warm_up = WarmUp(watched.budget, from_the_start=signal == "error")
         self._detectors = self._made(ranks=signal != "error" or watched.regression)
         self._proposed: tuple[str, int] | None = None  # by which detector, until when
         self._baseline: Baseline | None = None
