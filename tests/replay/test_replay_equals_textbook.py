@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recorded import expected, full_join, make_events, write
 
-from aftcast.configuration import Configuration
+from aftcast.configuration import Configuration, Panes
 from aftcast.replay import run_replay
 
 EXACT = (
@@ -27,6 +27,7 @@ EXACT = (
     "cost",
     "value",
 )
+WIDE = Configuration(panes=Panes(width="5m"))  # a replay takes its time by the pane
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def replay(tmp_path, predictions, labels, window_ms=3_600_000, until_ms=None, hi
         inference,
         [write(tmp_path / "labels.ndjson", labels)],
         [],
-        config or Configuration(),
+        config or WIDE,
         window_ms,
         history,
         until_ms,
@@ -61,7 +62,7 @@ def milliseconds(text):
 @pytest.mark.parametrize("window_ms", [60_000, 3_600_000, 86_400_000])
 def test_every_window_equals_the_textbook_over_the_full_join(tmp_path, events, window_ms):
     predictions, labels = events
-    _, out = replay(tmp_path, predictions, labels, window_ms)
+    _, out = replay(tmp_path, predictions, labels, window_ms, config=Configuration())
     joined = full_join(predictions, labels)
     joined["window"] = joined["timestamp"] // window_ms * window_ms
     slices = [("", joined)]
@@ -136,7 +137,7 @@ def test_the_order_of_lines_and_files_changes_no_byte(tmp_path, events):
         [write(second / "2.ndjson", shuffled[half:]), write(second / "1.ndjson", shuffled[:half])],
         [write(second / "l.ndjson", [labels[i] for i in rng.permutation(len(labels))])],
         [],
-        Configuration(),
+        WIDE,
         3_600_000,
         True,
         None,

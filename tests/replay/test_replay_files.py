@@ -160,7 +160,9 @@ def test_an_unknown_suffix_is_refused_by_name(tmp_path, name):
 
 
 def test_time_stands_at_the_last_event_unless_it_is_let_run_on(tmp_path, events):
-    configuration = Configuration.model_validate({"detection": {"maturity_horizon": "24h"}})
+    configuration = Configuration.model_validate(
+        {"detection": {"maturity_horizon": "24h"}, "panes": {"width": "5m"}}
+    )
     files = write(tmp_path / "i.ndjson", events[0]), write(tmp_path / "l.ndjson", events[1])
     _, out = run(tmp_path, *files, history=True, configuration=configuration)
     rows = [row for row in lines(out / "model_quality.ndjson") if row["segment"] == ""]

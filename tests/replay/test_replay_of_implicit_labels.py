@@ -5,11 +5,12 @@ import json
 import pytest
 from recorded import write
 
-from aftcast.configuration import Configuration, Model
+from aftcast.configuration import Configuration, Model, Panes
 from aftcast.replay import run_replay
 
 START_MS = 1_780_000_000_000
 HOUR_MS = 3_600_000
+WIDE = Panes(width="5m")  # a replay takes its time by the pane
 
 
 def events():
@@ -40,14 +41,14 @@ def test_given_labels_count_as_if_they_had_come(tmp_path, until_h):
     said, clicks = events()
     end_ms = max(START_MS + until_h * HOUR_MS, *(e["timestamp"] for e in (*said, *clicks)))
     given = {"clicks": Model(implicit_label="0", implicit_after="2h")}
-    summary, rows = replay(tmp_path / "a", said, clicks, Configuration(models=given), end_ms)
+    summary, rows = replay(tmp_path / "a", said, clicks, Configuration(models=given, panes=WIDE), end_ms)
     met = {click["prediction_id"] for click in clicks}
     written = [
         {"prediction_id": e["prediction_id"], "label": "0", "timestamp": e["timestamp"] + 2 * HOUR_MS}
         for e in said
         if e["prediction_id"] not in met and e["timestamp"] + 2 * HOUR_MS <= end_ms
     ]
-    _, expected = replay(tmp_path / "b", said, [*clicks, *written], Configuration(), end_ms)
+    _, expected = replay(tmp_path / "b", said, [*clicks, *written], Configuration(panes=WIDE), end_ms)
     assert rows == expected
     labels = summary["labels"]
     assert labels["implicit"] == len(written)
