@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Signal = Literal["error", "prediction", "score", "feature", "spread", "missing", "latency", "label_delay"]
-WITHOUT_LABELS: tuple[Signal, ...] = ("prediction", "score", "feature", "spread", "missing", "latency")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,22 +30,46 @@ class ShortHorizon:
     labelled: int
 
 
-class LabelsLate:
-    """Fires while the maturity frontier is held for want of labels, so that a label outage is no drift."""
+class _LabelAlert:
+    """The one alert of its kind that a model version can have; ``trouble_over`` says that it is over."""
 
-    def __init__(self, model: str, model_version: str) -> None:
+    def __init__(
+        self, alertname: str, kind: str, metric: str, model: str, model_version: str, trouble_over: str
+    ) -> None:
         self.life = LifeCycle(
             Subject(
-                alertname="LabelsLate",
-                kind="labels_late",
-                rule="labels_late",
+                alertname=alertname,
+                kind=kind,
+                rule=kind,
                 severity="ticket",
                 model=model,
                 model_version=model_version,
-                metric="coverage",
+                metric=metric,
             )
         )
-        self._who = f"{model} {model_version}".strip()
+        self._who, self._trouble_over = f"{model} {model_version}".strip(), trouble_over
+
+    def give_up(self, now_ms: int) -> list[AlertEvent]:
+        """Resolve what fires for a version that is no longer watched."""
+        return self._over(now_ms, "no traffic")
+
+    def _over(self, now_ms: int, resolution: str) -> list[AlertEvent]:
+        fired = self.life.fired
+        if fired is None:
+            return []
+        text = f"{self._who}: {self._trouble_over} ({resolution})"
+        return self.life.resolve(
+            Occasion(fired.window_start_ms, now_ms, now_ms, text, None, {"resolution": resolution})
+        )
+
+
+class LabelsLate(_LabelAlert):
+    """Fires while the maturity frontier is held for want of labels, so that a label outage is no drift."""
+
+    def __init__(self, model: str, model_version: str) -> None:
+        super().__init__(
+            "LabelsLate", "labels_late", "coverage", model, model_version, "labels no longer late"
+        )
 
     def advance(
         self, missing: MissingLabels | None, now_ms: int, *, withheld: bool = False, resolution: str = ""
@@ -82,36 +106,19 @@ class LabelsLate:
             Occasion(missing.since_ms, missing.until_ms, now_ms, text, missing.coverage, evidence)
         )
 
-    def give_up(self, now_ms: int) -> list[AlertEvent]:
-        """Resolve what fires for a version that is no longer watched."""
-        return self._over(now_ms, "no traffic")
 
-    def _over(self, now_ms: int, resolution: str) -> list[AlertEvent]:
-        fired = self.life.fired
-        if fired is None:
-            return []
-        text = f"{self._who}: labels no longer late ({resolution})"
-        return self.life.resolve(
-            Occasion(fired.window_start_ms, now_ms, now_ms, text, None, {"resolution": resolution})
-        )
-
-
-class HorizonTooShort:
+class HorizonTooShort(_LabelAlert):
     """Fires while labels are delivered later than the configured maturity horizon allows for."""
 
     def __init__(self, model: str, model_version: str) -> None:
-        self.life = LifeCycle(
-            Subject(
-                alertname="HorizonTooShort",
-                kind="horizon_too_short",
-                rule="horizon_too_short",
-                severity="ticket",
-                model=model,
-                model_version=model_version,
-                metric="label_delay",
-            )
+        super().__init__(
+            "HorizonTooShort",
+            "horizon_too_short",
+            "label_delay",
+            model,
+            model_version,
+            "maturity horizon no longer too short",
         )
-        self._who = f"{model} {model_version}".strip()
 
     def advance(self, found: ShortHorizon | None, now_ms: int, *, withheld: bool = False) -> list[AlertEvent]:
         """Take in what the delay curves say now, None when the horizon is long enough."""
@@ -131,19 +138,6 @@ class HorizonTooShort:
         }
         return self.life.fire(
             Occasion(found.since_ms, found.until_ms, now_ms, text, found.needed_ms / 1000, evidence)
-        )
-
-    def give_up(self, now_ms: int) -> list[AlertEvent]:
-        """Resolve what fires for a version that is no longer watched."""
-        return self._over(now_ms, "no traffic")
-
-    def _over(self, now_ms: int, resolution: str) -> list[AlertEvent]:
-        fired = self.life.fired
-        if fired is None:
-            return []
-        text = f"{self._who}: maturity horizon no longer too short ({resolution})"
-        return self.life.resolve(
-            Occasion(fired.window_start_ms, now_ms, now_ms, text, None, {"resolution": resolution})
         )
 
 

@@ -71,9 +71,6 @@ class Holding:
             self.until_ms = end_ms
         self.until_ms = target_ms
 
-    def was_late(self, start_ms: int, end_ms: int) -> bool:
-        return any(start < end_ms and start_ms < end for start, end in self.late)
-
     def forget(self, before_ms: int) -> None:
         """Drop intervals that ended before any pane that is kept."""
         self.skipped = [part for part in self.skipped if part[1] > before_ms]

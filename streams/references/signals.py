@@ -1,7 +1,5 @@
 """What detectors watch of one feature in one pane: its ranks against the reference, and what is missing."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from schemas.references import FeatureReference
@@ -66,18 +64,6 @@ def cell_ranks(reference: FeatureReference) -> FloatArray:
     ranks = ranked.copy()
     ranks[len(numbers) + order] = ranked[len(numbers) : -1]
     return ranks
-
-
-def unchanged(reference: FeatureReference) -> Sequence[tuple[str, float]]:
-    """Return the mean of each signal over the reference itself, by the signal's name."""
-    held = np.array([*reference.counts, *reference.category_counts, reference.rest], np.float64)
-    ranks = cell_ranks(reference)
-    missing = (reference.predictions - reference.n) / max(1, reference.predictions)
-    return (
-        ("feature", float(held @ ranks / reference.n)),
-        ("spread", float(held @ np.abs(2 * ranks - 1) / reference.n)),
-        ("missing", missing),
-    )
 
 
 def _pane(
