@@ -101,6 +101,7 @@ class Topics(Section):
     pane_updates: Text = Field("pane-updates", description="internal: rollups on their way, key = model")
     findings: Text = Field("aftcast-findings", description="internal: drift and state of models")
     state: Text = Field("aftcast-state", description="internal: checkpoints, compacted")
+    journal: Text = Field("aftcast-journal", description="internal: what detectors consumed, compacted")
     partitions: Annotated[int, Field(ge=1, le=10_000)] = Field(
         6, description="of each topic that `aftcast setup` creates"
     )

@@ -50,5 +50,6 @@ def topic_plans(configuration: Configuration, replication: int) -> list[TopicPla
         (topics.pane_updates, "rollups on their way", {**common, **kept}),
         (topics.findings, "drift and states", {**common, **kept}),
         (topics.state, "checkpoints", {**common, **compacted}),
+        (topics.journal, "what detectors consumed", {**common, **compacted}),
     ]
     return [TopicPlan(name, purpose, topics.partitions, settings) for name, purpose, settings in plans]

@@ -70,7 +70,7 @@ def raw_writer(
 
     ``options`` are more of librdkafka's, over those of the configuration.
     """
-    topics = configuration.topics.model_dump(exclude={"partitions", "state"})
+    topics = configuration.topics.model_dump(exclude={"partitions", "state", "journal"})
     settings = RawWriterSettings(
         kafka={**configuration.kafka.client_options(), **(options or {})},
         topics=RawTopics(**topics),

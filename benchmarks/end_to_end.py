@@ -69,7 +69,8 @@ def aftcast_rate(folder, events):
         for topic in ("pane-updates", "aftcast-findings", "alert-events", "dead-letter-events"):
             broker.create_topic(topic, 1)
         broker.create_topic("lifecycle-events", 1)
-        broker.create_topic("aftcast-state", PARTITIONS, {"cleanup.policy": "compact"})
+        for topic, partitions in (("aftcast-state", PARTITIONS), ("aftcast-journal", 1)):
+            broker.create_topic(topic, partitions, {"cleanup.policy": "compact"})
         fill(broker.bootstrap, events)
         command = [sys.executable, "-m", "aftcast.cli", "worker", "--role", "streams"]
         log = folder / "worker.log"

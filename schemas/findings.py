@@ -16,7 +16,10 @@ class Progress:
 
     ``inference_ms`` and ``labels_ms`` are the times up to which everything in that topic's partition is
     applied; a topic that is caught up and idle counts as at the tick. ``partitions`` is how many there are
-    in all: a receiver that has not heard from each of them knows nothing yet.
+    in all: a receiver that has not heard from each of them knows nothing yet. ``floor_ms`` is the hot floor:
+    panes that start below it are final here, and what still comes for them is left to the cold join.
+    ``inference_offset`` and ``label_offset`` are the next ones, and ``unmatched`` counts events that found no
+    partner so far: labels waiting or left to the cold join, and predictions below the floor.
     """
 
     partition: int
@@ -25,6 +28,26 @@ class Progress:
     inference_ms: int
     labels_ms: int
     caught_up: bool
+    floor_ms: int = 0
+    inference_offset: int = 0
+    label_offset: int = 0
+    unmatched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something about the streams themselves that a person must hear of, and later that it is over.
+
+    ``kind`` names what it is (``partitioner``, ``state_gap``), ``subject`` where (a topic, a partition): of
+    equal kind and subject the newest counts. ``summary`` names the remedy.
+    """
+
+    kind: str
+    subject: str
+    summary: str
+    at_ms: int
+    over: bool = False
+    severity: Severity = "page"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from schemas.records import DeadLetter
 KIND_HEADER = "kind"
 PANES, PROGRESS, TOTALS, LIFECYCLE = b"panes", b"progress", b"totals", b"lifecycle"  # on pane-updates
 FEATURES = b"features"  # likewise: rows of FEATURE_COLUMNS
+TROUBLE = b"trouble"  # likewise, on partition 0 only
 DRIFT, STATE = b"drift", b"state"  # on aftcast-findings
 CURVE, CALIBRATION, REFERENCE = b"curve", b"calibration", b"reference"  # likewise
 

@@ -1,17 +1,8 @@
-"""What a stage tells of itself: where every event went, and how its floor rose."""
+"""What a stage tells of itself: where every event went."""
 
 from dataclasses import dataclass
 
 from streams.join.hot import JoinCounters
-
-
-@dataclass(frozen=True, slots=True)
-class FloorStep:
-    """One rise of the floor, and the offsets at which it happened: what the cold join goes by."""
-
-    floor_ms: int
-    next_inference_offset: int
-    next_label_offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from schemas.checkpoints import FloorStep
 from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, IntArray
@@ -21,7 +22,7 @@ from streams.join.hot import HotJoin, JoinResult, Meaning
 from streams.join.layout import ACCEPTED, BELOW_FLOOR, DUPLICATE, REUSED
 from streams.panes.rows import PaneRows
 from streams.panes.store import PaneStore
-from streams.partition.counters import FloorStep, StageCounters
+from streams.partition.counters import StageCounters
 from streams.partition.dead_letters import labels_no_numbers, reused_ids
 from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings

@@ -6,6 +6,7 @@ WorkerError
 ├── PositionOutOfRangeError   the log no longer holds the offset at which reading should go on
 ├── StuckError                no assignment, or no progress, for too long
 ├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
+├── FencedError               another worker took over what this one was writing
 └── SendFailedError           Kafka refused what a partition sent onward
 """
 
@@ -36,3 +37,7 @@ class SendFailedError(WorkerError):
 
 class UnexpectedError(WorkerError):
     """Work failed in a way that nobody foresaw; its cause is attached."""
+
+
+class FencedError(WorkerError):
+    """Another worker has claimed what this one works on; what it had not committed is undone."""

@@ -18,6 +18,7 @@ class TopicNames:
     pane_updates: str = "pane-updates"
     findings: str = "aftcast-findings"
     state: str = "aftcast-state"
+    journal: str = "aftcast-journal"
 
 
 @dataclass(frozen=True, slots=True)

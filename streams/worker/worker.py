@@ -80,7 +80,7 @@ class Worker:
         topics = self.settings.topics
         names = {name: getattr(topics, name) for name in TopicNames.__slots__}
         if not self.settings.checkpoints:
-            del names["state"]
+            del names["state"], names["journal"]
         found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
         if found["inference"] != found["labels"]:
             raise WorkerError(

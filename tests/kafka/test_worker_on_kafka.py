@@ -132,7 +132,7 @@ def place(kafka: str, create_topic: Callable[..., str], tmp_path: Path) -> Itera
     }
     for name, topic in topics.items():
         partitions = {"lifecycle": 1, "alerts": 1, "findings": 1, "dead_letters": 1, "pane_updates": 2}
-        config = {"cleanup.policy": "compact"} if name == "state" else {}
+        config = {"cleanup.policy": "compact"} if name in ("state", "journal") else {}
         create_topic(topic, partitions.get(name, 3), config)
     scene = Place(kafka, topics, tmp_path)
     yield scene
@@ -177,7 +177,9 @@ def test_a_broker_that_dies_and_comes_back_is_waited_for_and_nothing_is_lost(tmp
     with KafkaBroker(tmp_path / "broker") as broker:
         topics = {name: f"topic-{name}" for name in TopicNames.__slots__}
         for name, topic in topics.items():
-            broker.create_topic(topic, 1, {"cleanup.policy": "compact"} if name == "state" else {})
+            broker.create_topic(
+                topic, 1, {"cleanup.policy": "compact"} if name in ("state", "journal") else {}
+            )
         place = Place(broker.bootstrap, topics, tmp_path)
         worker = place.start()
         try:
