@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from faust.types import TP
 
 from schemas import messages
-from schemas.findings import LifecycleEvent, Progress, StreamTotals
+from schemas.findings import LifecycleEvent, Progress, StreamTotals, Trouble
 from streams.monitor import Findings, Monitor
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
@@ -123,6 +123,8 @@ class MonitorRunner:
                 self._progress[progress.partition] = progress
         elif kind == messages.TOTALS:
             self._monitor.absorb_totals(messages.decode(value, StreamTotals))
+        elif kind == messages.TROUBLE:
+            self._monitor.absorb_trouble(messages.decode(value, Trouble))
         elif kind == messages.LIFECYCLE:
             event = messages.decode(value, LifecycleEvent)
             self._monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)

@@ -1,6 +1,7 @@
 """A monitor at work on what the test hands it, with the event loop of others beside it."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 from faust.types import TP
 
 from schemas import messages
-from schemas.findings import Progress
+from schemas.findings import Progress, Trouble
 from schemas.panes import PANE_COLUMNS
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
@@ -121,3 +122,14 @@ def test_a_message_that_cannot_be_read_is_passed_over() -> None:
     damaged = Outgoing("t", b"{", None, ((messages.KIND_HEADER, messages.PANES),))
     asyncio.run(work(runner, hands, told((messages.PANES, None), damaged, progress(BEGIN_MS))))
     assert (hands.acked, runner.next_offset) == ([0], 3)
+
+
+def test_a_trouble_becomes_an_alert_though_not_every_partition_was_heard() -> None:
+    hands = Hands()
+    runner = MonitorRunner(UPDATES, 0, SETTINGS, hands, hands, set())
+    trouble = outgoing.trouble_message("t", Trouble("partitioner", "label-events", "placed by CRC32", 5))
+    (one_of_two, _) = outgoing.progress_messages("t", 2, Progress(0, 2, 1, BEGIN_MS, BEGIN_MS, True))
+    asyncio.run(work(runner, hands, told(trouble, one_of_two)))
+    (alert,) = (json.loads(message.value) for message in hands.sent if message.topic == "alert-events")
+    assert (alert["kind"], alert["status"], alert["summary"]) == ("partitioner", "firing", "placed by CRC32")
+    assert trouble.partition == 0
