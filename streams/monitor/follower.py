@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from schemas import messages
-from schemas.findings import LifecycleEvent, Progress, StreamTotals
+from schemas.findings import LifecycleEvent, Progress, StreamTotals, Trouble
 from schemas.journal import Position
 from schemas.settings import MonitorSettings
 from streams.monitor import firing
@@ -98,6 +98,8 @@ class Follower:
                 self._progress[progress.partition] = progress
         elif kind == messages.TOTALS:
             self.monitor.absorb_totals(messages.decode(value, StreamTotals))
+        elif kind == messages.TROUBLE:
+            self.monitor.absorb_trouble(messages.decode(value, Trouble))
         elif kind == messages.LIFECYCLE:
             event = messages.decode(value, LifecycleEvent)
             self.monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)

@@ -16,6 +16,7 @@ from schemas.findings import (
     Progress,
     StreamTotals,
     Task,
+    Trouble,
 )
 from schemas.panes import PaneSums
 from schemas.references import FeatureReference
@@ -23,6 +24,7 @@ from schemas.settings import DAY_MS, MonitorSettings
 from schemas.signals import SignalPane
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
+from streams.alerts.troubles import Troubles
 from streams.drift import Budget, Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
@@ -105,6 +107,7 @@ class Monitor:
         self._features = Features(settings, settings.references)
         self._maturing = Maturing(settings)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
+        self._troubles = Troubles()
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
         self._budgets: dict[str, Budget] = {}
@@ -122,6 +125,10 @@ class Monitor:
     def absorb_totals(self, totals: StreamTotals) -> None:
         """Take in the running totals of one partition, for the share of dead letters."""
         self._dead_letters.absorb(totals)
+
+    def absorb_trouble(self, trouble: Trouble) -> None:
+        """Take in what is wrong with the streams themselves, or is no longer."""
+        self._troubles.absorb(trouble)
 
     def absorb_lifecycle(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
         """Take in a lifecycle event; between maintenance_started and _ended no alert begins to fire."""
@@ -154,10 +161,10 @@ class Monitor:
     def advance(self, progress: Sequence[Progress]) -> Findings:
         """Return what follows from the rows absorbed, now that the partitions are as far as they say.
 
-        Nothing, until every partition has been heard.
+        Nothing but troubles, until every partition has been heard.
         """
         if not self._frontier.advance(progress):
-            return Findings()
+            return Findings(alerts=tuple(self._troubles.advance()))
         frontier, store = self._frontier, self._store
         learnt = self._maturing.advance(store, frontier, self._maintenance)
         states: list[ModelState] = []
@@ -183,6 +190,7 @@ class Monitor:
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
+        alerts += self._troubles.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
         return Findings(

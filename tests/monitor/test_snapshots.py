@@ -1,5 +1,6 @@
-"""A monitor that was written down and read again goes on as if nothing had been; nothing else is ever built."""
+"""A monitor that was written down and read again goes on as it would have; nothing else is ever built."""
 
+import io
 import os
 import pickle
 import subprocess
@@ -72,9 +73,11 @@ def test_a_monitor_read_from_its_snapshot_finds_what_the_other_one_finds(at: int
 @pytest.mark.parametrize("name", [*REAL_VALUED, *BINARY])
 def test_each_detector_goes_on_from_its_snapshot(name: str) -> None:
     plain = Monitor(replace(SETTINGS, detectors=(DetectorSettings(name),), rules=()))
-    minutes(plain, range(40))
+    # KSWIN sorts its whole window at each of 200 values a minute.
+    at, end = (4, 8) if name == "KSWIN" else (40, 80)
+    minutes(plain, range(at))
     copy = again(plain)
-    assert minutes(copy, range(40, 80)) == minutes(plain, range(40, 80))
+    assert minutes(copy, range(at, end)) == minutes(plain, range(at, end))
 
 
 def test_a_snapshot_of_other_settings_is_refused() -> None:
@@ -122,7 +125,7 @@ def test_a_snapshot_that_names_anything_but_parts_of_a_monitor_is_refused(hostil
 )
 def test_what_a_module_only_imports_and_functions_are_no_parts_of_a_monitor(module: str, name: str) -> None:
     with pytest.raises(SnapshotError, match=r"^snapshot names .*, which is no part of a monitor$"):
-        _Reader(__import__("io").BytesIO()).find_class(module, name)
+        _Reader(io.BytesIO()).find_class(module, name)
 
 
 def test_a_snapshot_that_is_cut_short_or_changed_is_refused_and_never_half_used() -> None:
@@ -142,7 +145,9 @@ from schemas import messages
 from streams.monitor import Monitor
 from streams.worker import outgoing
 found = t.minutes(Monitor(t.SETTINGS), range(80))
-sent = [m for one in found for m in (*outgoing.finding_messages("f", one), *outgoing.alert_messages("a", one.alerts))]
+sent = []
+for one in found:
+    sent += [*outgoing.finding_messages("f", one), *outgoing.alert_messages("a", one.alerts)]
 print(len(sent), hashlib.sha256(repr(sent).encode()).hexdigest())
 """
 
