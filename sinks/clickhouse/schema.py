@@ -123,6 +123,20 @@ TABLES: dict[str, tuple[str, ...]] = {
         "since",
         "until",
     ),
+    "prediction_ids": ("id_hash", "model", "second", "partition"),
+    "label_ids": ("partition", "offset", "id_hash", "model", "received_at"),
+    "cold_panes": ("model", "pane_start", "waiting_since", "joined_at", "revision"),
+    "cold_labels": ("id_hash", "model", "partition", "received_at", "try_at", "is_open", "tries"),
+    "cold_scans": (
+        "partition",
+        "epoch",
+        "inference_offset",
+        "label_offset",
+        "inference_ms",
+        "labels_ms",
+        "unmatched",
+        "revision",
+    ),
 }
 VIEWS = (
     "model_quality",

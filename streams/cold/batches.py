@@ -109,9 +109,7 @@ def _batch(part: pa.RecordBatch, columns: dict[str, pa.Array], schema: pa.Schema
 
 
 def _scalar(part: pa.RecordBatch, name: str) -> pa.UnionArray:
-    return scalars_of_kinds(
-        part.column(name), part.column(f"{name}_kind"), part.column(f"{name}_number")
-    )
+    return scalars_of_kinds(part.column(name), part.column(f"{name}_kind"), part.column(f"{name}_number"))
 
 
 def _scores(part: pa.RecordBatch) -> pa.MapArray:

@@ -63,9 +63,7 @@ def join_cold(
     """
     ordered = in_order(predictions)
     ids, labels = told_apart(ordered, in_order(labels))
-    stage = PartitionStage(
-        COLD_PARTITION, 0, NO_FLOOR_MS, JoinSettings(NEVER_MS, UNLIMITED_BYTES), monitor
-    )
+    stage = PartitionStage(COLD_PARTITION, 0, NO_FLOOR_MS, JoinSettings(NEVER_MS, UNLIMITED_BYTES), monitor)
     for batch in decoded_predictions(ordered, ids.names):
         stage.apply_inference(batch)
     for batch in decoded_labels(labels):

@@ -27,8 +27,8 @@ def scalars_of_kinds(texts: pa.StringArray, kinds: pa.StringArray, numbers: pa.D
         {
             BOOLEAN: lambda rows: pc.equal(texts.take(rows), "true"),
             LONG: lambda rows: texts.take(rows).cast(pa.int64()),
-            DOUBLE: lambda rows: numbers.take(rows),
-            STRING: lambda rows: texts.take(rows),
+            DOUBLE: numbers.take,
+            STRING: texts.take,
         },
     )
 

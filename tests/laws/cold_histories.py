@@ -101,14 +101,10 @@ def history(seed, flags):
             events.append((at_ms + rng.randint(0, 50_000), "inference", other, first))
         if "versions" in flags and rng.random() < 0.5:
             later_ms = rng.randint(0, 30_000)
-            events.append(
-                (at_ms + later_ms, "inference", part, event_of(rng, name, "2", time_ms + later_ms))
-            )
+            events.append((at_ms + later_ms, "inference", part, event_of(rng, name, "2", time_ms + later_ms)))
         if "reused" in flags and rng.random() < 0.4:
             later_ms = rng.choice([1, rng.randint(1, 60_000)])
-            events.append(
-                (at_ms + later_ms, "inference", part, event_of(rng, name, "", time_ms + later_ms))
-            )
+            events.append((at_ms + later_ms, "inference", part, event_of(rng, name, "", time_ms + later_ms)))
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
             label_ms = START_MS + rng.randint(0, 150_000)
             label = {
@@ -195,7 +191,9 @@ def join(world: World, starts_ms: set[int], bound: int = 0) -> ColdRows:
 
 def truth(world: World, starts_ms: set[int]):
     """Return the rows of panes by brute force over all events: no floors, no partitions."""
-    given = {name: (0, model.implicit_after_ms) for name, model in world.monitor.models.items()}  # as a number
+    given = {
+        name: (0, model.implicit_after_ms) for name, model in world.monitor.models.items()
+    }  # as a number
     oracle = OracleOfEverything(WIDTH_MS, given)
     for kind, part, offset, event in sorted(
         world.events, key=lambda found: (found[3]["record_time_ms"], found[1], found[2])
@@ -248,7 +246,14 @@ def _keys(rows, starts_ms, names, schema):
 
 
 def _no_labels():
-    label = {"prediction_id": "", "model": "", "label": None, "timestamp": 0, "source": "", "record_time_ms": 0}
+    label = {
+        "prediction_id": "",
+        "model": "",
+        "label": None,
+        "timestamp": 0,
+        "source": "",
+        "record_time_ms": 0,
+    }
     batch = decoded("label", [label | {"sampling_probability": None, "value": None}])
     return raw_rows(batch.columns, TOPICS["label"], 0).slice(0, 0)
 

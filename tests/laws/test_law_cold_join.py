@@ -48,9 +48,7 @@ def test_features_and_examples_are_those_of_one_stage_that_saw_everything() -> N
         stage = PartitionStage(-1, 0, -(10**15), JoinSettings(10**16, 1 << 60), world.monitor)
         ordered = sorted(world.events, key=lambda e: (e[3]["record_time_ms"], e[1], e[2]))
         for at, (kind, _, _, event) in enumerate(ordered):
-            (stage.apply_inference if kind == "inference" else stage.apply_labels)(
-                decoded(kind, [event], at)
-            )
+            (stage.apply_inference if kind == "inference" else stage.apply_labels)(decoded(kind, [event], at))
         stage.advance(world.now_ms, world.now_ms)
         for ours, theirs, names in (
             (found.features, stage.take_changed_features(), ("n", "sum", "m2", "cells", "categories")),
