@@ -23,7 +23,6 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
         findings = [Finding("failure", "configuration", line) for line in str(error).splitlines()]
     else:
         findings.append(Finding("ok", "configuration", "every key is known and right"))
-        findings += [Finding("warning", "configuration", text) for text in configuration.remarks()]
         findings += kafka_findings(configuration)
         findings += registry_findings(configuration)
         findings += clickhouse_findings(configuration)

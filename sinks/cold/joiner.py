@@ -13,8 +13,7 @@ from sinks.cold.waiting import DAY_MS, Waiting
 
 LABELS_AT_ONCE = 2_000_000  # looked up in one query: some 100 MB of hashes
 PANES_AT_ONCE = 200  # in one query, each of them a range of its own at worst
-# Where record times are a producer's they are not in order; what is later than that is found by its offset only
-# where its granule is read for another reason.
+# Record times that are a producer's are not in order; with the broker's, a second would do.
 RECORD_TIME_SLACK_MS = 3_600_000
 EXPIRY_MARGIN_MS = DAY_MS  # whole parts expire, some rows of a week earlier than others
 
@@ -69,16 +68,16 @@ class ColdJoiner:
         Sends them where rows of panes go; on return they are there, all or none.
     """
 
-    def __init__(self, store: ColdStore, settings: ColdSettings, compute: Compute, publish: Publish) -> None:
+    def __init__(self, settings: ColdSettings, compute: Compute, publish: Publish) -> None:
         self.counters = ColdCounters()
         self._settings = settings
         self._compute = compute
         self._publish = publish
         self._log = structlog.get_logger("aftcast.cold")
-        self.connect(store)
+        self._waiting = Waiting(settings.pane_width_ms, settings.interval_ms)
 
     def connect(self, store: ColdStore) -> None:
-        """Go on with another connection: what was noted is read again."""
+        """Begin, or go on with another connection: what was noted is read again."""
         self._store = store
         self._scans: dict[int, Scan] | None = None
         self._waiting = Waiting(self._settings.pane_width_ms, self._settings.interval_ms)

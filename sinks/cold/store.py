@@ -1,4 +1,4 @@
-"""What the cold join asks of ClickHouse: whose predictions labels are, raw rows of panes, and its own notes."""
+"""What the cold join asks of ClickHouse: whose predictions labels are, rows of panes, and its own notes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -126,7 +126,8 @@ class ColdStore:
         return self._panes(
             f"SELECT model, timestamp AS second FROM {self._db}.predictions "  # noqa: S608
             f"WHERE received_at >= fromUnixTimestamp64Milli({max(0, since_ms)}, 'UTC') "
-            f"AND timestamp < fromUnixTimestamp64Milli({max(0, floor_ms)}, 'UTC') AND role != 'test' AND ({places})"
+            f"AND timestamp < fromUnixTimestamp64Milli({max(0, floor_ms)}, 'UTC') AND role != 'test' "
+            f"AND ({places})"
         )
 
     def panes_of_labels(self, partition: int, begin: int, end: int, floor_ms: int) -> list[Pane]:
@@ -191,7 +192,8 @@ class ColdStore:
             f"FROM ({labels}) AS l INNER JOIN (SELECT id_hash, model, second, partition "
             f"FROM {self._db}.prediction_ids WHERE id_hash IN (SELECT id_hash FROM ({labels}))) AS p "
             f"ON p.id_hash = l.id_hash "
-            f"WHERE l.model IN ('', p.model) AND (p.second < fromUnixTimestamp64Milli({max(0, floor_ms)}, 'UTC') "
+            f"WHERE l.model IN ('', p.model) "
+            f"AND (p.second < fromUnixTimestamp64Milli({max(0, floor_ms)}, 'UTC') "
             f"OR p.partition != l.partition OR l.received_at < p.second)"
         )
 

@@ -1,4 +1,4 @@
-"""Raw rows as the tables keep them, turned back into decoded batches: in order of arrival, each event once."""
+"""Raw rows as tables keep them, turned back into decoded batches: in order of arrival, each event once."""
 
 from collections.abc import Iterator
 

@@ -48,9 +48,8 @@ class Streams:
         self.offsets = {(kind, p): 0 for kind in ("inference", "label") for p in range(PARTITIONS)}
         self.now_ms = T0_MS
         self.published: list[Any] = []
-        self.joiner = ColdJoiner(
-            self.store(), ColdSettings(WIDTH_MS, interval_ms=1), self.compute, self.publish
-        )
+        self.joiner = ColdJoiner(ColdSettings(WIDTH_MS, interval_ms=1), self.compute, self.publish)
+        self.joiner.connect(self.store())
         self._known = dict.fromkeys(range(PARTITIONS), -1)
 
     def store(self) -> ColdStore:
@@ -107,7 +106,7 @@ class Streams:
                     stage.next_inference_offset,
                     stage.next_label_offset,
                     unmatched,
-                )  # fmt: skip
+                )
             )
         bounds = [tuple(self.offsets[kind, p] for p in range(PARTITIONS)) for kind in ("inference", "label")]
         return Reached(tuple(reports), *bounds), restless
@@ -121,7 +120,8 @@ class Streams:
     def quality(self) -> dict[int, tuple[int, int, float | None]]:
         rows = self.database.client.rows(
             "SELECT toUnixTimestamp(window_start) AS start, sum(predictions) AS predictions, "
-            "sum(labelled) AS labelled, if(labelled > 0, sum(accuracy * q.labelled) / labelled, NULL) AS accuracy "
+            "sum(labelled) AS labelled, "
+            "if(labelled > 0, sum(accuracy * q.labelled) / labelled, NULL) AS accuracy "
             "FROM model_quality(window_seconds = 60) AS q WHERE segment = '' GROUP BY start"
         )
         return {row["start"] * 1000: (row["predictions"], row["labelled"], row["accuracy"]) for row in rows}
