@@ -204,7 +204,7 @@ def _portions(panes: Iterator[list[Outgoing]]) -> Iterator[list[Outgoing]]:
     size = 0
     for messages in panes:
         portion += messages
-        size += sum(len(message.value) for message in messages)
+        size += sum(len(message.value or b"") for message in messages)
         if size >= TRANSACTION_BYTES:
             yield portion
             portion, size = [], 0

@@ -180,11 +180,9 @@ def test_labels_two_days_late_and_all_other_late_events_end_in_model_quality(
     configuration: Configuration,
 ) -> None:
     stream = Stream(configuration, configuration.kafka.bootstrap_servers)
-    predictions, labels = [], []
     asyncio.run(stream.transactions.claim())
     with raw_role(configuration) as cold:
-        for number in range(400):
-            predictions.append(prediction(number, T0_MS + number * 20_000, "mn"[number % 2]))
+        predictions = [prediction(i, T0_MS + i * 20_000, "mn"[i % 2]) for i in range(400)]
         for part in range(PARTITIONS):  # every sixteenth comes two days late
             made = [made for i, made in enumerate(predictions) if i % 16 and i // 2 % 2 == part]
             stream.take("inference", part, made, T0_MS + 3 * HOUR_MS)
