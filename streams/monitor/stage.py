@@ -1,7 +1,8 @@
 """The monitor: absorbs pane rows, and says what they mean each time the partitions have come further."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import pyarrow as pa
 
@@ -53,6 +54,16 @@ class Findings:
     calibrations: tuple[Calibration, ...] = ()
     references: tuple[FeatureReference, ...] = ()
 
+    @classmethod
+    def of(cls, parts: Sequence["Findings"]) -> "Findings":
+        """Return findings that follow each other as one."""
+        return cls(
+            *(
+                tuple(chain.from_iterable(getattr(part, field.name) for part in parts))
+                for field in fields(cls)
+            )
+        )
+
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures
 
@@ -80,7 +91,7 @@ class Monitor:
             check(rule)
         for detector in settings.detectors:
             check_detector(detector.name, detector.parameters)
-        self._settings = settings
+        self.settings = settings
         self._keep_all = keep_all
         self._store = PaneStore(
             settings.pane_width_ms,
@@ -134,7 +145,7 @@ class Monitor:
         start_ms = self._frontier.now_ms if self._frontier.known else min(firsts, default=None)
         if start_ms is not None and progress:
             end_ms = min(min(report.inference_ms, report.labels_ms) for report in progress)
-            stride_ms = STEP_PANES * self._settings.pane_width_ms
+            stride_ms = STEP_PANES * self.settings.pane_width_ms
             for at_ms in range(start_ms + stride_ms, end_ms, stride_ms):
                 yield [
                     replace(
@@ -252,7 +263,7 @@ class Monitor:
                 panes,
                 labels.curves(),
                 task,
-                width_ms=self._settings.pane_width_ms,
+                width_ms=self.settings.pane_width_ms,
                 now_ms=self._frontier.now_ms,
                 labels_late=self._frontier.standing(model).maturity == "labels_late",
             )
@@ -287,16 +298,16 @@ class Monitor:
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
         if key not in self._versions:
-            budget = self._budgets.setdefault(model, Budget(self._settings.false_alarms_per_month))
-            settings = self._settings.models.get(model)
-            self._versions[key] = VersionState(model, version, settings, self._settings.pane_width_ms)
-            self._drifts[key] = VersionDrift(model, version, self._settings, budget, self._segments)
+            budget = self._budgets.setdefault(model, Budget(self.settings.false_alarms_per_month))
+            settings = self.settings.models.get(model)
+            self._versions[key] = VersionState(model, version, settings, self.settings.pane_width_ms)
+            self._drifts[key] = VersionDrift(model, version, self.settings, budget, self._segments)
         return self._versions[key], self._drifts[key]
 
     def _drop(self) -> list[AlertEvent]:
         if self._keep_all:
             return []
-        longest_ms = max((rule.window_ms for rule in self._settings.rules), default=0)
+        longest_ms = max((rule.window_ms for rule in self.settings.rules), default=0)
         now_ms = self._frontier.now_ms
         alerts: list[AlertEvent] = []
         floors_ms = []
