@@ -18,6 +18,7 @@ from streams.worker import outgoing
 from streams.worker.alignment import SIDES, AlignedReader, Piece, Side
 from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.clock import Clock
+from streams.worker.placement import KeyWatch
 from streams.worker.sending import Outgoing, Sender
 from streams.worker.settings import WorkerSettings
 from streams.worker.waiting import woken
@@ -110,6 +111,7 @@ class PartitionRunner:
             settings.monitor,
             (topics.inference, topics.labels),
         )
+        self._keys = KeyWatch((topics.inference, topics.labels), partition, counts[0])
         self._reader: AlignedReader[BatchMessage] = AlignedReader()
         self._received = dict(start.offsets)
         for side in SIDES:
@@ -184,6 +186,7 @@ class PartitionRunner:
             # Last: progress says that the rows before it are all there is up to its time. Not before both
             # topics have a time: 1970 would make everything since then look silent.
             told += self._how_far(inference_ms, labels_ms, caught_up)
+        told += self._troubles()
         await self._sender.send(told)
         if seeks == self._seeks:
             for message in applied:
@@ -263,6 +266,13 @@ class PartitionRunner:
             *outgoing.progress_messages(topic, self._update_partitions, progress),
         ]
 
+    def _troubles(self) -> list[Outgoing]:
+        found = self._keys.troubles(self._clock.now_ms(), self._stage.counters)
+        for trouble in found:
+            if not trouble.over:
+                log.warning(trouble.kind, partition=self.partition, reason=trouble.summary)
+        return [outgoing.trouble_message(self._settings.topics.pane_updates, one) for one in found]
+
     async def _apply(self, piece: Piece[BatchMessage]) -> None:
         seeks = self._seeks
         decoded = await self._decode(piece)
@@ -272,6 +282,7 @@ class PartitionRunner:
             self._stage.apply_inference(decoded)
         else:
             self._stage.apply_labels(decoded)
+        self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)
             self._consumer.release(piece.token)
