@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import messages
-from schemas.findings import AlertEvent, LifecycleEvent, Progress, StreamTotals
+from schemas.findings import AlertEvent, LifecycleEvent, Progress, StreamTotals, Trouble
 from schemas.records import DeadLetter
 from streams.monitor import Findings
 from streams.worker.sending import Outgoing
@@ -62,6 +62,11 @@ def progress_messages(topic: str, partitions: int, progress: Progress) -> Iterat
 def totals_message(topic: str, totals: StreamTotals) -> Outgoing:
     """Return the totals of one partition, to partition 0: one monitor judges the share of dead letters."""
     return Outgoing(topic, messages.encode(totals), None, _kind(messages.TOTALS), 0)
+
+
+def trouble_message(topic: str, trouble: Trouble) -> Outgoing:
+    """Return a trouble, to partition 0: one monitor tells people of it."""
+    return Outgoing(topic, messages.encode(trouble), None, _kind(messages.TROUBLE), 0)
 
 
 def lifecycle_messages(topic: str, events: Iterable[LifecycleEvent]) -> Iterator[Outgoing]:
