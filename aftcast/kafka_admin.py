@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from aftcast.failure import Failure
 from aftcast.topic_plan import TopicPlan
@@ -67,10 +67,21 @@ class KafkaAdmin:
             self._client.create_topics([topic], operation_timeout=ANSWER_WITHIN_S)[plan.name].result()
         except KafkaException as error:
             raise Failure(f"Kafka: topic {plan.name} cannot be created ({_words(error)})") from None
+        self._await(plan.name, plan.partitions)
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions, and wait until the brokers tell of them."""
+        try:
+            self._client.create_partitions([NewPartitions(name, partitions)])[name].result(ANSWER_WITHIN_S)
+        except KafkaException as error:
+            raise Failure(f"Kafka: topic {name} cannot be given partitions ({_words(error)})") from None
+        self._await(name, partitions)
+
+    def _await(self, name: str, partitions: int) -> None:
         deadline_s = time.monotonic() + VISIBLE_WITHIN_S
-        while self.cluster()[1].get(plan.name) != plan.partitions:
+        while self.cluster()[1].get(name) != partitions:
             if time.monotonic() > deadline_s:
-                raise Failure(f"Kafka: topic {plan.name} was created, and no broker tells of it")
+                raise Failure(f"Kafka: topic {name} was given {partitions} partitions, no broker tells of it")
             time.sleep(0.02)
 
 

@@ -6,6 +6,7 @@ from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.findings import Finding
 from aftcast.kafka_admin import KafkaAdmin
+from aftcast.key_checks import key_findings
 from aftcast.quantities import duration_text
 from aftcast.topic_plan import DAY_MS, TopicPlan, topic_plans
 
@@ -49,7 +50,11 @@ def kafka_findings(configuration: Configuration) -> list[Finding]:
             *findings,
             Finding("failure", "topic settings", str(failure), "allow DescribeConfigs on the topics"),
         ]
-    return findings + topic_findings(configuration, there, settings)
+    findings += topic_findings(configuration, there, settings)
+    inputs = {partitions.get(name) for name in (configuration.topics.inference, configuration.topics.labels)}
+    if len(inputs) == 1 and (each := inputs.pop()) is not None:
+        findings += key_findings(configuration, each)
+    return findings
 
 
 def topic_findings(
@@ -60,7 +65,7 @@ def topic_findings(
     findings: list[Finding] = []
     for plan in plans:
         found = settings[plan.name]
-        wrong = _policy(plan, found) + _copies(plan, found)
+        wrong = _policy(plan, found) + _copies(plan, found) + _cleaning(plan, found)
         if plan.name in (topics.inference, topics.labels):
             wrong += _retention(configuration, plan, found) + _record_time(plan, found)
         findings += wrong or [Finding("ok", f"topic {plan.name}", "settings are right")]
@@ -81,7 +86,18 @@ def _equal_counts(configuration: Configuration, partitions: Mapping[str, int]) -
         return []
     counts = [partitions[name] for name in pair]
     if counts[0] == counts[1]:
-        return [Finding("ok", "partition counts", f"{pair[0]} and {pair[1]} have {counts[0]} each")]
+        wrong = [
+            Finding(
+                "failure",
+                "partition counts",
+                f"{own} has {partitions[own]}, fewer than {of} with {partitions[of]}: it keeps one for each",
+                "give it the rest: aftcast setup",
+            )
+            for own, of in own_counts(configuration)
+            if own in partitions and of in partitions and partitions[own] < partitions[of]
+        ]
+        same = Finding("ok", "partition counts", f"{pair[0]} and {pair[1]} have {counts[0]} each")
+        return wrong or [same]
     few = pair[counts.index(min(counts))]
     return [
         Finding(
@@ -91,6 +107,12 @@ def _equal_counts(configuration: Configuration, partitions: Mapping[str, int]) -
             f"with the producers stopped: kafka-topics.sh --alter --topic {few} --partitions {max(counts)}",
         )
     ]
+
+
+def own_counts(configuration: Configuration) -> tuple[tuple[str, str], ...]:
+    """Return our topics that have a partition for each one of another topic, with that topic."""
+    topics = configuration.topics
+    return (topics.state, topics.inference), (topics.journal, topics.pane_updates)
 
 
 def _set(plan: TopicPlan, setting: str, value: str) -> str:
@@ -130,6 +152,20 @@ def _copies(plan: TopicPlan, found: Mapping[str, str]) -> list[Finding]:
                 "failure", f"topic {plan.name}", text, _set(plan, "unclean.leader.election.enable", "false")
             )
         )
+    return wrong
+
+
+def _cleaning(plan: TopicPlan, found: Mapping[str, str]) -> list[Finding]:
+    if plan.settings["cleanup.policy"] != "compact":
+        return []
+    wrong = []
+    for setting in ("segment.bytes", "min.cleanable.dirty.ratio"):
+        wanted = plan.settings[setting]
+        if float(found.get(setting, wanted)) > float(wanted):
+            text = (
+                f"{setting} is {found[setting]}, above {wanted}: a restore reads what was replaced long ago"
+            )
+            wrong.append(Finding("warning", f"topic {plan.name}", text, _set(plan, setting, wanted)))
     return wrong
 
 

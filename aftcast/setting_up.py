@@ -1,10 +1,10 @@
-"""Creates the topics and tables that are missing, and leaves alone what exists."""
+"""Creates topics, tables and partitions of our own that are missing, and leaves alone what exists."""
 
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.findings import Finding
 from aftcast.kafka_admin import KafkaAdmin
-from aftcast.kafka_checks import topic_findings
+from aftcast.kafka_checks import own_counts, topic_findings
 from aftcast.store_checks import open_clickhouse
 from aftcast.topic_plan import TopicPlan, topic_plans
 from sinks.clickhouse.errors import ClickHouseError
@@ -32,6 +32,7 @@ def set_up_topics(configuration: Configuration) -> list[Finding]:
         for plan in existing:
             count = partitions[plan.name]
             findings.append(Finding("ok", f"topic {plan.name}", f"exists, {count} partitions"))
+        findings += _grow_own(configuration, admin)
         wrong = topic_findings(configuration, existing, admin.topic_settings(p.name for p in existing))
         findings += [finding for finding in wrong if finding.grade != "ok"]
     except Failure as failure:
@@ -42,6 +43,19 @@ def set_up_topics(configuration: Configuration) -> list[Finding]:
             f"the input topics have {' and '.join(map(str, inputs))}: a label would not meet its prediction"
         )
         findings.append(Finding("failure", "partition counts", text, "aftcast check names the command"))
+    return findings
+
+
+def _grow_own(configuration: Configuration, admin: KafkaAdmin) -> list[Finding]:
+    """Give state and journal a partition for each one that the topics beside them have by now."""
+    _, partitions = admin.cluster()
+    findings = []
+    for own, of in own_counts(configuration):
+        had, wanted = partitions[own], partitions[of]
+        if had < wanted:
+            admin.grow(own, wanted)
+            text = f"given {wanted} partitions, it had {had}: {of} has as many"
+            findings.append(Finding("done", f"topic {own}", text))
     return findings
 
 

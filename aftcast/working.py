@@ -30,6 +30,7 @@ from streams.worker.settings import TopicNames, WorkerSettings
 
 Role = Literal["both", "streams", "raw"]
 STOP_WITHIN_S = 5.0
+NAMED_SESSION_S = 30.0  # a member with a name that is back by then moves no partition; a container takes 20 s
 PORTS_TRIED = 20
 
 log = structlog.get_logger("aftcast")
@@ -49,7 +50,7 @@ def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
 
 def worker_settings(configuration: Configuration) -> WorkerSettings:
     """Return what the streams role goes by; holds passwords in the clear."""
-    return WorkerSettings(
+    settings = WorkerSettings(
         kafka=configuration.kafka.client_options(),
         group=configuration.kafka.group,
         topics=TopicNames(**configuration.topics.model_dump(exclude={"partitions"})),
@@ -59,6 +60,7 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
         metrics_host=configuration.metrics.host,
         metrics_port=configuration.metrics.port,
     )
+    return replace(settings, session_s=NAMED_SESSION_S) if settings.instance else settings
 
 
 def raw_writer(

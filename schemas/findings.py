@@ -39,7 +39,8 @@ class Trouble:
     """Something about the streams themselves that a person must hear of, and later that it is over.
 
     ``kind`` names what it is (``partitioner``, ``state_gap``), ``subject`` where (a topic, a partition): of
-    equal kind and subject the newest counts. ``summary`` names the remedy.
+    equal kind and subject the newest counts. ``summary`` names the remedy. ``source`` is who says it, where
+    several do (the partitions of a topic): it is over when it is over for each of them.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Trouble:
     at_ms: int
     over: bool = False
     severity: Severity = "page"
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Subject:
     metric: str = ""
     threshold: float | None = None
     runbook_url: str = ""
+    subject: str = ""  # a topic or a partition, where it is about the streams and no model
 
     @property
     def labels(self) -> dict[str, str]:
@@ -35,6 +36,7 @@ class Subject:
             "segment": self.segment,
             "metric": self.metric,
             "severity": self.severity,
+            "subject": self.subject,
         }
         return {name: value for name, value in labels.items() if value}
 

@@ -1,7 +1,8 @@
 """The monitor: absorbs pane rows, and says what they mean each time the partitions have come further."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from schemas.findings import (
     Progress,
     StreamTotals,
     Task,
+    Trouble,
 )
 from schemas.panes import PaneSums
 from schemas.references import FeatureReference
@@ -22,6 +24,7 @@ from schemas.settings import DAY_MS, MonitorSettings
 from schemas.signals import SignalPane
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.rules import check
+from streams.alerts.troubles import Troubles
 from streams.drift import Budget, Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
@@ -51,6 +54,16 @@ class Findings:
     calibrations: tuple[Calibration, ...] = ()
     references: tuple[FeatureReference, ...] = ()
 
+    @classmethod
+    def of(cls, parts: Sequence["Findings"]) -> "Findings":
+        """Return findings that follow each other as one."""
+        return cls(
+            *(
+                tuple(chain.from_iterable(getattr(part, field.name) for part in parts))
+                for field in fields(cls)
+            )
+        )
+
 
 FROM_HISTOGRAMS = ("_ms", "_s", "auc", "ece")  # ends of the names of figures
 
@@ -78,7 +91,7 @@ class Monitor:
             check(rule)
         for detector in settings.detectors:
             check_detector(detector.name, detector.parameters)
-        self._settings = settings
+        self.settings = settings
         self._keep_all = keep_all
         self._store = PaneStore(
             settings.pane_width_ms,
@@ -94,6 +107,7 @@ class Monitor:
         self._features = Features(settings, settings.references)
         self._maturing = Maturing(settings)
         self._dead_letters = DeadLetters(settings.dead_letter_share)
+        self._troubles = Troubles()
         self._versions: dict[tuple[str, str], VersionState] = {}
         self._drifts: dict[tuple[str, str], VersionDrift] = {}
         self._budgets: dict[str, Budget] = {}
@@ -112,6 +126,10 @@ class Monitor:
         """Take in the running totals of one partition, for the share of dead letters."""
         self._dead_letters.absorb(totals)
 
+    def absorb_trouble(self, trouble: Trouble) -> None:
+        """Take in what is wrong with the streams themselves, or is no longer."""
+        self._troubles.absorb(trouble)
+
     def absorb_lifecycle(self, model: str, model_version: str, timestamp_ms: int, kind: str) -> None:
         """Take in a lifecycle event; between maintenance_started and _ended no alert begins to fire."""
         self._maintenance.note(model, model_version, timestamp_ms, kind)
@@ -127,7 +145,7 @@ class Monitor:
         start_ms = self._frontier.now_ms if self._frontier.known else min(firsts, default=None)
         if start_ms is not None and progress:
             end_ms = min(min(report.inference_ms, report.labels_ms) for report in progress)
-            stride_ms = STEP_PANES * self._settings.pane_width_ms
+            stride_ms = STEP_PANES * self.settings.pane_width_ms
             for at_ms in range(start_ms + stride_ms, end_ms, stride_ms):
                 yield [
                     replace(
@@ -143,10 +161,10 @@ class Monitor:
     def advance(self, progress: Sequence[Progress]) -> Findings:
         """Return what follows from the rows absorbed, now that the partitions are as far as they say.
 
-        Nothing, until every partition has been heard.
+        Nothing but troubles, until every partition has been heard.
         """
         if not self._frontier.advance(progress):
-            return Findings()
+            return Findings(alerts=tuple(self._troubles.advance()))
         frontier, store = self._frontier, self._store
         learnt = self._maturing.advance(store, frontier, self._maintenance)
         states: list[ModelState] = []
@@ -172,6 +190,7 @@ class Monitor:
         alerts += self._thresholds.advance(store, tasks, frontier, self._maintenance, self.figures)
         alerts += self._silences.advance(store, frontier, self._maintenance)
         alerts += self._dead_letters.advance()
+        alerts += self._troubles.advance()
         alerts += self._drop()
         named = tuple(self._happenings.name(alert) for alert in alerts)
         return Findings(
@@ -244,7 +263,7 @@ class Monitor:
                 panes,
                 labels.curves(),
                 task,
-                width_ms=self._settings.pane_width_ms,
+                width_ms=self.settings.pane_width_ms,
                 now_ms=self._frontier.now_ms,
                 labels_late=self._frontier.standing(model).maturity == "labels_late",
             )
@@ -279,16 +298,16 @@ class Monitor:
     def _of(self, model: str, version: str) -> tuple[VersionState, VersionDrift]:
         key = model, version
         if key not in self._versions:
-            budget = self._budgets.setdefault(model, Budget(self._settings.false_alarms_per_month))
-            settings = self._settings.models.get(model)
-            self._versions[key] = VersionState(model, version, settings, self._settings.pane_width_ms)
-            self._drifts[key] = VersionDrift(model, version, self._settings, budget, self._segments)
+            budget = self._budgets.setdefault(model, Budget(self.settings.false_alarms_per_month))
+            settings = self.settings.models.get(model)
+            self._versions[key] = VersionState(model, version, settings, self.settings.pane_width_ms)
+            self._drifts[key] = VersionDrift(model, version, self.settings, budget, self._segments)
         return self._versions[key], self._drifts[key]
 
     def _drop(self) -> list[AlertEvent]:
         if self._keep_all:
             return []
-        longest_ms = max((rule.window_ms for rule in self._settings.rules), default=0)
+        longest_ms = max((rule.window_ms for rule in self.settings.rules), default=0)
         now_ms = self._frontier.now_ms
         alerts: list[AlertEvent] = []
         floors_ms = []

@@ -1,7 +1,7 @@
 """The newest row of each pane and partition, per model version and segment, and their merges."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -25,6 +25,7 @@ Key = tuple[str, str, str]  # model, model_version, segment
 # What no detector and no curve reads, most of a row.
 READ = ("age_", "confidence_", "latency")
 STRIPPED = tuple(name for name in (*HISTOGRAMS, *CLASS_BINS) if not name.startswith(READ))
+SNAPSHOT_ROWS = 4_000  # about 0.05 s to gather and to encode
 BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
 
 
@@ -95,6 +96,23 @@ class Series:
     folded_ms: int = 0
     blocks: dict[int, PaneSums] = field(default_factory=dict)  # by number: merges of BLOCK_PANES panes
 
+    def __getstate__(self) -> dict[str, object]:
+        # Its panes are Arrow rows, thousands of them: a snapshot writes them as such (``PaneStore.rows``).
+        return {
+            "width_ms": self.width_ms,
+            "panes": {},
+            "starts": [],
+            "changed": self.changed,
+            "first_ms": self.first_ms,
+            "last_ms": self.last_ms,
+            "folded_ms": self.folded_ms,
+            "blocks": {},
+        }
+
+    def __setstate__(self, state: Mapping[str, object]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def between(self, start_ms: int, end_ms: int) -> list[int]:
         """Return the starts of panes in ``[start_ms, end_ms)``, in order."""
         return self.starts[bisect_left(self.starts, start_ms) : bisect_left(self.starts, end_ms)]
@@ -154,14 +172,44 @@ class PaneStore:
         self._width_ms, self._histograms = pane_width_ms, histograms
         self.series: dict[Key, Series] = {}
         self.floors_ms: dict[str, int] = {}  # per model: panes that start earlier are gone for good
-        self._segments = None if segments is None else pa.array(sorted({"", *segments}), pa.string())
+        self._segments = None if segments is None else sorted({"", *segments})
 
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of the schema ``PANE_COLUMNS``; segments that nobody asked for are left aside."""
         if self._segments is not None:
-            wanted = pc.is_in(rows.column("segment"), value_set=self._segments)
+            wanted = pc.is_in(rows.column("segment"), value_set=pa.array(self._segments, pa.string()))
             rows = rows.filter(wanted)
-        source = Source(rows if self._histograms else _without_histograms(rows))
+        self._take(Source(rows if self._histograms else _without_histograms(rows)))
+
+    def rows(self) -> Iterator[pa.RecordBatch | None]:
+        """Yield the newest row of each pane and partition, as they were absorbed, about 0.05 s of work each.
+
+        None is a pause without rows. The store must not change meanwhile.
+        """
+        kept: dict[Source, list[int]] = {}
+        for series in self.series.values():
+            for pane in series.panes.values():
+                for row in pane.rows.values():
+                    if row.source is not None:
+                        kept.setdefault(row.source, []).append(row.index)
+            yield None
+        group: dict[Source, list[int]] = {}
+        size = 0
+        for source, indices in kept.items():
+            group[source] = indices
+            size += source.batch.num_rows
+            if size >= SNAPSHOT_ROWS:
+                yield _gathered(group)
+                group, size = {}, 0
+        if group:
+            yield _gathered(group)
+
+    def restore(self, rows: pa.RecordBatch) -> None:
+        """Take in what ``rows`` yielded, for a store whose series know all but their panes."""
+        self._take(Source(rows), again=True)
+
+    def _take(self, source: Source, *, again: bool = False) -> None:
+        rows = source.batch
         starts = rows.column("pane_start").cast(pa.int64()).to_pylist()
         keys = zip(
             rows.column("model").to_pylist(),
@@ -173,7 +221,14 @@ class PaneStore:
         for i, (key, start, partition, revision) in enumerate(
             zip(keys, starts, partitions, revisions, strict=True)
         ):
-            self._keep(key, start, partition, source, revision, i)
+            if again:
+                series = self.series[key]
+                if start not in series.panes:
+                    series.panes[start] = Pane()
+                    insort(series.starts, start)
+                series.panes[start].rows[partition] = source.row(revision, i)
+            else:
+                self._keep(key, start, partition, source, revision, i)
 
     def _keep(self, key: Key, start: int, partition: int, source: Source, revision: int, index: int) -> None:
         if start < self.floors_ms.get(key[0], start):
@@ -224,6 +279,17 @@ def _without_histograms(rows: pa.RecordBatch) -> pa.RecordBatch:
         empty = pa.array([[]] * rows.num_rows, PANE_COLUMNS.field(name).type)
         rows = rows.set_column(at, rows.schema.field(at), empty)
     return rows
+
+
+def _gathered(kept: Mapping[Source, list[int]]) -> pa.RecordBatch:
+    # Together first, then chosen from: a source holds four rows at most for each that is still wanted, and
+    # choosing from each of a thousand sources takes ten times as long.
+    indices, before = [], 0
+    for source, own in kept.items():
+        indices += [before + index for index in own]
+        before += source.batch.num_rows
+    together = pa.concat_batches([source.batch for source in kept])
+    return together.take(pa.array(indices, pa.int64()))
 
 
 def merge(parts: list[PaneSums]) -> PaneSums:

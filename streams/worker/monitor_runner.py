@@ -1,28 +1,25 @@
 """One partition of pane-updates at work: rows and progress go in, drift, states and alerts come out."""
 
 import asyncio
-import contextlib
-import json
-from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 import structlog
-from confluent_kafka import Consumer, TopicPartition
 from faust.types import TP
 
 from schemas import messages
-from schemas.findings import LifecycleEvent, Progress, StreamTotals
-from streams.monitor import Findings, Monitor
+from streams.monitor import Findings
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
-from streams.worker.errors import WorkerError
+from streams.worker.journal import Journal, Packing, digest_of
 from streams.worker.partition_runner import IDLE_S, Reading, Sending
-from streams.worker.sending import Sender
+from streams.worker.sending import Outgoing
 from streams.worker.settings import WorkerSettings
+from streams.worker.taking_up import Beginning
 from streams.worker.waiting import woken
 
-READ_WITHIN_S = 30.0
 RECORDS_PER_STEP = 50  # of pane-updates, up to 900 kB each
+SAID_EVERY_S = 5.0  # between two lines about how far it has gone over what was told before
 
 log = structlog.get_logger("aftcast.monitor")
 
@@ -30,30 +27,45 @@ log = structlog.get_logger("aftcast.monitor")
 class MonitorRunner:
     """The asyncio task of one partition of pane-updates.
 
-    ``published`` are the ids of alert events already on the topic: a restart derives them again from the
-    rows, and sends none of them twice.
+    Parameters
+    ----------
+    beginning
+        The monitor as its journal tells of it, or a new one.
+    sender
+        For findings where there is no journal.
+    journal
+        Holds what was told, in one transaction with it; None: ``published`` are the ids of the alert events
+        that were told before, which the monitor will find again.
     """
 
     def __init__(
         self,
         tp: TP,
-        offset: int,
+        beginning: Beginning,
         settings: WorkerSettings,
         consumer: Reading,
-        sender: Sender | Sending,
-        published: set[str],
+        sender: Sending,
+        journal: Journal | None = None,
+        *,
+        published: set[str] | None = None,
     ) -> None:
         self._tp = tp
         self._settings = settings
         self._consumer = consumer
         self._sender = sender
+        self._journal = journal
         self._published = published
-        self._monitor = Monitor(settings.monitor)
-        self._progress: dict[int, Progress] = {}
+        self._follower = beginning.follower
+        self._trouble, self._gap_told = beginning.trouble, False
         self._pending: list[BatchMessage] = []
         self._seeks = 0
         self._wake = asyncio.Event()
-        self.next_offset = offset
+        self._ours, self._one_ask = asyncio.Event(), asyncio.Lock()
+        self._ours.set()
+        # A monitor that begins anew, or behind a gap, needs a snapshot: its past cannot be had again.
+        self._snapshot_due = self._follower.anew or beginning.lost
+        self._read_bytes = 0
+        self._written_s = self._snapshot_s = self._said_s = 0.0
         self.drifts = 0
         self.alerts = 0
 
@@ -62,19 +74,37 @@ class MonitorRunner:
         self._wake.set()
 
     @property
+    def next_offset(self) -> int:
+        return self._follower.next_offset
+
+    @property
     def mature_until_ms(self) -> dict[str, int]:
         """Up to when each model is mature, those aside whose horizon is being learnt."""
-        return self._monitor.mature_until_ms()
+        return self._follower.mature_until_ms
 
     def resume(self) -> int:
+        """Drop what is pending; return where reading goes on after a rebalance that changed nothing here."""
         self._seeks += 1
         self._pending.clear()
+        self._ours.set()
         return self.next_offset
+
+    async def hand_back(self) -> None:
+        """Tell nothing more until ``resume``: the partition may be somebody else's by now."""
+        self._ours.clear()
+        async with self._one_ask:
+            pass
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        advance_at_s = loop.time() + self._settings.send_interval_s
+        self._written_s = self._snapshot_s = self._said_s = loop.time()
+        ask_at_s = loop.time() + self._settings.send_interval_s
         absorbed: list[BatchMessage] = []
+        await self._begun()
         while True:
             self._wake.clear()
             seeks = self._seeks
@@ -84,98 +114,133 @@ class MonitorRunner:
                 if seeks == self._seeks:
                     absorbed.append(message)
                     self._consumer.release(message)
-            if loop.time() >= advance_at_s and self._progress:
-                await self._advance()
+            if loop.time() >= ask_at_s:
+                await self._ask()
                 for message in absorbed:
                     self._consumer.ack(message)
                 absorbed.clear()
-                advance_at_s = loop.time() + self._settings.send_interval_s
+                ask_at_s = loop.time() + self._settings.send_interval_s
             if not self._pending:
                 await woken(self._wake, IDLE_S)
 
     async def _absorb(self, records: Records, seeks: int) -> None:
+        follower = self._follower
         for at, (offset, value) in enumerate(zip(records.offsets.tolist(), records.values, strict=True)):
             if seeks != self._seeks:
                 return
             try:
-                self._take(messages.header_of(records.headers[at] if records.headers else ()), value)
+                follower.take(
+                    offset, messages.header_of(records.headers[at] if records.headers else ()), value
+                )
             except (ValueError, msgspec.MsgspecError, OSError) as error:
                 # Another version wrote it, or somebody else: nothing of ours may be lost for it.
                 log.warning(
                     "message skipped", topic=self._tp.topic, partition=self._tp.partition,
                     offset=offset, reason=str(error),
                 )  # fmt: skip
-            self.next_offset = offset + 1
+            self._read_bytes += len(value or b"")
+            if follower.due:
+                await self._ask()
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
 
-    def _take(self, kind: bytes | None, value: bytes | None) -> None:
-        if value is None:
-            raise ValueError("no value")
-        if kind == messages.PANES:
-            self._monitor.absorb(messages.decode_panes(value))
-        elif kind == messages.FEATURES:
-            self._monitor.absorb_features(messages.decode_features(value))
-        elif kind == messages.PROGRESS:
-            progress = messages.decode(value, Progress)
-            known = self._progress.get(progress.partition)
-            if known is None or progress.epoch >= known.epoch:
-                self._progress[progress.partition] = progress
-        elif kind == messages.TOTALS:
-            self._monitor.absorb_totals(messages.decode(value, StreamTotals))
-        elif kind == messages.LIFECYCLE:
-            event = messages.decode(value, LifecycleEvent)
-            self._monitor.absorb_lifecycle(event.model, event.model_version, event.timestamp_ms, event.kind)
+    async def _ask(self) -> None:
+        """Find what follows from what was taken in, and tell it, unless it was told before."""
+        await self._ours.wait()
+        async with self._one_ask:
+            await self._find()
 
-    async def _advance(self) -> None:
-        # Step by step: a day of panes is seconds of work, and heartbeats cannot wait for it.
-        for progress in self._monitor.steps(tuple(self._progress.values())):
-            await self._tell(self._monitor.advance(progress))
-            await asyncio.sleep(0)
+    async def _find(self) -> None:
+        follower = self._follower
+        # Where it goes over what was told before, it is asked when it was asked then.
+        if follower.due or (follower.ready and (follower.anew or not follower.silent)):
+            silent = follower.silent
+            parts = []
+            # Step by step: a day of panes is seconds of work, and heartbeats cannot wait for it.
+            for findings in follower.cut():
+                if self._journal is None:
+                    await self._tell(findings)
+                else:
+                    parts.append(findings)
+                await asyncio.sleep(0)
+            if silent:
+                self._say_how_far()
+                await self._begun()
+            elif self._journal is not None:
+                await self._tell(Findings.of(parts))
+        if not follower.silent and not follower.ready:
+            await self._write_down()
+
+    async def _begun(self) -> None:
+        """Tell what differs in the eyes of a monitor that began anew, once it is where the old one was."""
+        if self._follower.anew and not self._follower.silent:
+            await self._tell(self._follower.settle())
 
     async def _tell(self, findings: Findings) -> None:
-        alerts = [alert for alert in findings.alerts if alert.event_id not in self._published]
+        known = self._published
+        alerts = [a for a in findings.alerts if known is None or a.event_id not in known]
         topics = self._settings.topics
-        await self._sender.send(
-            [
-                *outgoing.finding_messages(topics.findings, findings),
-                *outgoing.alert_messages(topics.alerts, alerts),
-            ]
-        )
-        self._published.update(alert.event_id for alert in alerts)
+        told = [
+            *outgoing.finding_messages(topics.findings, findings),
+            *outgoing.alert_messages(topics.alerts, alerts),
+        ]
+        if self._journal is None:
+            await self._sender.send(told)
+        elif told or self._snapshot_due:
+            await self._write(told)
+        if known is not None:
+            known.update(alert.event_id for alert in alerts)
         self.drifts += len(findings.drifts)
         self.alerts += len(alerts)
         for alert in alerts:
             log.info("alert", status=alert.status, rule=alert.rule, model=alert.model, summary=alert.summary)
 
+    async def _write_down(self) -> None:
+        if self._journal is None:
+            return
+        now_s, settings = asyncio.get_running_loop().time(), self._settings
+        if (
+            now_s - self._snapshot_s >= settings.snapshot_interval_s
+            or self._read_bytes >= settings.snapshot_after_bytes
+        ):
+            self._snapshot_due = True
+        if self._snapshot_due or now_s - self._written_s >= settings.journal_interval_s:
+            await self._write([])
 
-def published_alerts(kafka: Mapping[str, str], topic: str) -> set[str]:
-    """Return the ids of all alert events that a topic holds; blocks, so call it on another thread."""
-    options = {"group.id": "aftcast-alerts", "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer({**kafka, **options, "auto.offset.reset": "earliest"})
-    try:
-        places = []
-        for partition in consumer.list_topics(topic, READ_WITHIN_S).topics[topic].partitions:
-            place = TopicPartition(topic, partition)
-            start, end = consumer.get_watermark_offsets(place, timeout=READ_WITHIN_S)
-            if start < end:
-                places.append(TopicPartition(topic, partition, start))
-        found: set[str] = set()
-        left = len(places)
-        if left:
-            consumer.assign(places)
-        while left:
-            message = consumer.poll(READ_WITHIN_S)
-            if message is None:
-                raise WorkerError(f"{topic}: alerts already sent not read within {READ_WITHIN_S:g} s")
-            error, value = message.error(), message.value()
-            if error is not None:
-                if error.name() != "_PARTITION_EOF":
-                    raise WorkerError(f"{topic}: cannot be read ({error.str()})")
-                left -= 1
-            elif value:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    found.add(str(json.loads(value)["event_id"]))
-        return found
-    finally:
-        consumer.close()
+    async def _write(self, told: list[Outgoing]) -> None:
+        assert self._journal is not None  # noqa: S101
+        loop, follower = asyncio.get_running_loop(), self._follower
+        parts = None
+        if self._snapshot_due:
+            packing = Packing()
+            for piece in follower.snapshot():
+                packing.add(piece)
+                await asyncio.sleep(0)
+            parts = packing.parts()
+            follower.snapshot_taken(len(parts), digest_of(parts))
+        await self._journal.write(
+            [*told, *self._about_gap(whole=parts is not None)], follower.position(), parts
+        )
+        self._written_s = loop.time()
+        if parts is not None:
+            self._snapshot_due, self._read_bytes, self._snapshot_s = False, 0, self._written_s
+
+    def _about_gap(self, *, whole: bool) -> list[Outgoing]:
+        """Return the trouble about what was never seen, and at the snapshot after it that it is over."""
+        trouble = self._trouble
+        if trouble is None or (self._gap_told and not whole):
+            return []
+        self._trouble = None if self._gap_told or trouble.over else trouble
+        told = replace(trouble, over=trouble.over or self._gap_told)
+        self._gap_told = True
+        return [outgoing.trouble_message(self._settings.topics.pane_updates, told)]
+
+    def _say_how_far(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._said_s >= SAID_EVERY_S:
+            self._said_s = now_s
+            follower = self._follower
+            log.info(
+                "going over what was told before", partition=self._tp.partition,
+                offset=follower.next_offset, until=follower.again_until,
+            )  # fmt: skip

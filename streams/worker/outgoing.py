@@ -65,7 +65,7 @@ def totals_message(topic: str, totals: StreamTotals) -> Outgoing:
 
 
 def trouble_message(topic: str, trouble: Trouble) -> Outgoing:
-    """Return a trouble, to partition 0: one monitor tells people of it."""
+    """Return what is wrong with the streams, to partition 0, whose monitor makes an alert of it."""
     return Outgoing(topic, messages.encode(trouble), None, _kind(messages.TROUBLE), 0)
 
 

@@ -20,6 +20,7 @@ from streams.worker.checkpoint_records import CheckpointRecords
 from streams.worker.clock import Clock
 from streams.worker.gap_troubles import GapTroubles
 from streams.worker.patient_decoding import PatientDecoding
+from streams.worker.placement import KeyWatch
 from streams.worker.restore_progress import RestoreProgress
 from streams.worker.resuming import Start
 from streams.worker.sending import Outgoing, Sender
@@ -96,6 +97,7 @@ class PartitionRunner:
             settings.monitor,
             (topics.inference, topics.labels),
         )
+        self._keys = KeyWatch((topics.inference, topics.labels), partition, counts[0])
         self._reader: AlignedReader[BatchMessage] = AlignedReader()
         self._stage.resume_from(start.checkpoint, start.lost_until_ms)
         self._next = start.offsets
@@ -194,6 +196,7 @@ class PartitionRunner:
             # Last: progress says that the rows before it are all there is up to its time. Not before both
             # topics have a time: 1970 would make everything since then look silent.
             told += self._how_far(inference_ms, labels_ms, caught_up)
+        told += self._troubles()
         if self._records is not None:
             told += self._records.messages(self._stage.checkpoint(), self._gaps.open)
         return told
@@ -289,6 +292,13 @@ class PartitionRunner:
             *outgoing.progress_messages(topic, self._update_partitions, progress),
         ]
 
+    def _troubles(self) -> list[Outgoing]:
+        found = self._keys.troubles(self._clock.now_ms(), self._stage.counters)
+        for trouble in found:
+            if not trouble.over:
+                log.warning(trouble.kind, partition=self.partition, reason=trouble.summary)
+        return [outgoing.trouble_message(self._settings.topics.pane_updates, one) for one in found]
+
     async def _apply(self, piece: Piece[BatchMessage]) -> None:
         seeks = self._seeks
         decoded = await self._decoding.decoded(piece.side, piece.batch)
@@ -299,6 +309,7 @@ class PartitionRunner:
         else:
             self._stage.apply_labels(decoded)
         self._next[piece.side] = int(piece.batch.offsets[-1]) + 1
+        self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)
             self._consumer.release(piece.token)

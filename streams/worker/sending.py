@@ -22,7 +22,7 @@ class Outgoing:
     """One message on its way; without a partition the key decides, as Java's producers hash it."""
 
     topic: str
-    value: bytes
+    value: bytes | None  # None: a tombstone
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int = -1

@@ -41,11 +41,15 @@ class WorkerSettings:
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     send_interval_s: float = 1.0
+    journal_interval_s: float = 10.0  # at most so much is asked of the monitor again after a crash
+    snapshot_interval_s: float = 300.0
+    snapshot_after_bytes: int = 100_000_000  # of pane-updates: some seconds to read again
     session_s: float = 6.0  # with the heartbeat, a killed worker's partitions are taken over in about 5 s
     heartbeat_s: float = 1.0
     rebalance_s: float = 10.0
     stuck_after_s: float = 60.0
     stop_within_s: float = 4.0
+    look_for_partitions_s: float = 30.0  # topics may be given more while a worker runs
 
     @property
     def bootstrap(self) -> str:

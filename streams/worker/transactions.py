@@ -104,8 +104,9 @@ class Transactions:
                 self._open = False
                 with contextlib.suppress(KafkaException):  # who was fenced has nothing to undo
                     self._producer.abort_transaction(ABORT_WITHIN_S)
-            self._producer.purge()
-            self._producer.flush(FLUSH_WITHIN_S)
+            with contextlib.suppress(KafkaException):  # a fenced one says so once more
+                self._producer.purge()
+                self._producer.flush(FLUSH_WITHIN_S)
         finally:
             self._one_call.release()
 

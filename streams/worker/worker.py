@@ -9,20 +9,25 @@ import structlog
 from faust.types import TP
 
 from streams.decode import Decoder
+from streams.monitor import Follower
 from streams.worker import outgoing
 from streams.worker.alignment import SIDES, Side
 from streams.worker.app import build_app
 from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
-from streams.worker.monitor_runner import MonitorRunner, published_alerts
+from streams.worker.growth import CountWatch, grown, require_counts
+from streams.worker.journal import Journal
+from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.partition_runner import PartitionRunner
+from streams.worker.published import published_alerts
 from streams.worker.resuming import Start, first_start
 from streams.worker.sending import Sender
 from streams.worker.settings import TopicNames, WorkerSettings
 from streams.worker.standing import Standing
 from streams.worker.taking_over import Taken, TakingOver
-from streams.worker.transactions import transaction_pool
+from streams.worker.taking_up import Beginning, take_up
+from streams.worker.transactions import Transactions, transaction_pool
 from streams.worker.transport import BatchConsumer
 from streams.worker.watchdog import Watchdog
 
@@ -53,6 +58,7 @@ class Worker:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._generation = -1
         self._assigned = asyncio.Event()
+        self._counting: asyncio.Task[None] | None = None
 
     @property
     def consumer(self) -> BatchConsumer:
@@ -86,13 +92,11 @@ class Worker:
         if not self.settings.checkpoints:
             del names["state"], names["journal"]
         found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
-        if found["inference"] != found["labels"]:
-            raise WorkerError(
-                f"{topics.inference} has {found['inference']} partitions and {topics.labels} "
-                f"{found['labels']}: a label finds its prediction only where both have the same number; "
-                "refusing to run"
-            )
+        require_counts(names, found)
         self._counts = found["inference"], found["pane_updates"]
+        read = {name: found[name] for name in ("inference", "labels", "pane_updates")}
+        counting = CountWatch(self._sender, names, read).run(self.settings.look_for_partitions_s)
+        self._counting = asyncio.create_task(counting)
         await self._app.start()
         watching = asyncio.create_task(self.wait())
         assigned = asyncio.create_task(self._assigned.wait())
@@ -121,11 +125,15 @@ class Worker:
                     if isinstance(error, WorkerError):
                         raise error
                     raise UnexpectedError(f"work on {name[0]}[{name[1]}] failed: {error!r}") from error
+            if self._counting is not None and self._counting.done():
+                self._counting.result()
             watchdog.look(self._app, self.consumer, self.partitions)
             await asyncio.sleep(WATCH_S)
 
     async def stop(self) -> None:
         """Send what is ready, acknowledge it, commit, leave the group; within ``stop_within_s``."""
+        if self._counting is not None:
+            self._counting.cancel()
         half_s = self.settings.stop_within_s / 2
         last = [task for key, task in self._tasks.items() if key[0] == "inputs"]
         if last and not self._app.crashed:
@@ -135,6 +143,8 @@ class Worker:
         for key in list(self._tasks):
             await self._end(key)
         self._runners.clear()
+        for monitor in self._monitors.values():
+            monitor.close()
         self._monitors.clear()
         await self._close(list(self._taken))
         try:
@@ -174,7 +184,8 @@ class Worker:
 
     async def _hand_back(self) -> None:
         """Send what is ready, then nothing more: what is ours now may be given to others."""
-        sending = [asyncio.create_task(runner.hand_back()) for runner in self._runners.values()]
+        runners: list[PartitionRunner | MonitorRunner] = [*self._runners.values(), *self._monitors.values()]
+        sending = [asyncio.create_task(runner.hand_back()) for runner in runners]
         if not sending:
             return
         done, _ = await asyncio.wait(sending, timeout=HAND_BACK_WITHIN_S)
@@ -199,6 +210,12 @@ class Worker:
         self._generation = generation
         inputs = {tp.partition for tp in tps if tp.topic == topics.inference}
         updates = {tp.partition for tp in tps if tp.topic == topics.pane_updates}
+        for topic, own, count in (
+            (topics.inference, inputs, self._counts[0]),
+            (topics.pane_updates, updates, self._counts[1]),
+        ):
+            if max(own, default=0) >= count:
+                raise grown(topic, count, max(own) + 1)
         held = {("inputs", partition) for partition in inputs} | {
             ("updates", partition) for partition in updates
         }
@@ -208,7 +225,7 @@ class Worker:
             del self._runners[gone]
         await self._close([partition for partition in self._taken if partition not in inputs])
         for gone in self._monitors.keys() - updates:
-            del self._monitors[gone]
+            self._monitors.pop(gone).close()
 
         offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
         kept = dict(self._runners) if stayed else {}
@@ -269,16 +286,34 @@ class Worker:
             offsets[TP(topics.pane_updates, partition)] = self._monitors[partition].resume()
         if not new:
             return offsets
-        published = await asyncio.to_thread(published_alerts, self.settings.kafka, topics.alerts)
+        for partition in new:
+            await self._end(("updates", partition))
+            if partition in self._monitors:
+                self._monitors.pop(partition).close()
         tps = [TP(topics.pane_updates, partition) for partition in new]
-        first = await self.consumer.earliest_offsets(*tps)
-        for tp in tps:
-            await self._end(("updates", tp.partition))
-            monitor = MonitorRunner(tp, first[tp], self.settings, self.consumer, self._sender, set(published))
+        runners = await asyncio.gather(*(self._monitor_of(tp) for tp in tps))
+        for tp, monitor in zip(tps, runners, strict=True):
             self._monitors[tp.partition] = monitor
             self._tasks["updates", tp.partition] = asyncio.create_task(monitor.run())
-            offsets[tp] = first[tp]
+            offsets[tp] = monitor.next_offset
         return offsets
+
+    async def _monitor_of(self, tp: TP) -> MonitorRunner:
+        settings, consumer = self.settings, self.consumer
+        if not settings.checkpoints:
+            first = await consumer.earliest_offsets(tp)
+            published = await asyncio.to_thread(published_alerts, settings.kafka, settings.topics.alerts)
+            beginning = Beginning(Follower(settings.monitor, first[tp]), first[tp])
+            return MonitorRunner(tp, beginning, settings, consumer, self._sender, published=published)
+        topic = settings.topics.journal
+        name = f"{settings.group}-{topic}-{tp.partition}"
+        transactions = Transactions(settings.kafka, name, self._pool)
+        journal = Journal(settings.kafka, topic, tp.partition, transactions)
+        # Claimed first: what a former owner still commits lies before the end that is read then.
+        recalled = await journal.claim()
+        first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
+        beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, self._clock.now_ms())
+        return MonitorRunner(tp, beginning, settings, consumer, self._sender, journal)
 
     async def _end(self, key: tuple[str, int]) -> None:
         task = self._tasks.pop(key, None)

@@ -4,11 +4,14 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+from schemas.findings import Trouble
 from schemas.settings import RuleSettings
 from streams.alerts.dead_letters import DeadLetters
 from streams.alerts.drifts import DriftAlert
 from streams.alerts.labels import HorizonTooShort, LabelsLate
 from streams.alerts.silence import Silence
+from streams.alerts.troubles import Troubles
+from streams.worker.placement import PARTITIONER
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -32,6 +35,8 @@ def test_rule_keys_are_those_of_the_settings() -> None:
 
 
 def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
+    troubles = Troubles()
+    troubles.absorb(Trouble(PARTITIONER, "label-events", "", 0))
     lives = [
         *DriftAlert("m", "1", pane_width_ms=1).lives,
         Silence("m", None).life,
@@ -39,6 +44,7 @@ def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
         LabelsLate("m", "1").life,
         HorizonTooShort("m", "1").life,
         DeadLetters(0.05).life,
+        *troubles.lives.values(),
     ]
     for subject in (life.subject for life in lives):
         assert f"| `{subject.kind}` | `{subject.alertname}` | {subject.severity} |" in PAGE

@@ -13,7 +13,7 @@ from aftcast.findings import Finding, show
 from aftcast.output import console
 
 CONTRACT = (
-    "demo | worker | setup | check | simulate | replay | profile | "
+    "demo | worker | setup | check | state | simulate | replay | profile | "
     "alerts | explain | dead-letters | version | sql"
 )
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from aftcast.raw_metrics import COUNTERS, ROWS, WAITING
+from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from streams.worker.metrics import FINDINGS, METRIC_NAMES, MODELS, SERIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -11,7 +11,13 @@ ROWS_OF_PAGE = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILIN
 
 
 def test_the_page_lists_exactly_the_metrics_that_there_are():
-    assert [name for name, _, _ in ROWS_OF_PAGE] == [*METRIC_NAMES, *COUNTERS, WAITING, ROWS]
+    assert [name for name, _, _ in ROWS_OF_PAGE] == [
+        *METRIC_NAMES,
+        *COUNTERS,
+        WAITING,
+        ROWS,
+        *(n for n, _ in LAGS),
+    ]
 
 
 def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
@@ -24,5 +30,7 @@ def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
         assert told[name] == ("gauge", explanation)
     for name, (_, explanation) in COUNTERS.items():
         assert told[name] == ("counter", explanation)
+    for name, explanation in LAGS:
+        assert told[name] == ("gauge", explanation)
     assert told[WAITING][0] == "gauge"
     assert told[ROWS][0] == "counter"

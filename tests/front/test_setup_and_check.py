@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,8 @@ def test_check_names_each_fault_with_its_remedy(own_kafka: str) -> None:
     alter(own_kafka, topics.inference, "retention.ms", "3600000")
     alter(own_kafka, topics.inference, "message.timestamp.type", "CreateTime")
     alter(own_kafka, topics.state, "cleanup.policy", "delete")
+    alter(own_kafka, topics.journal, "min.cleanable.dirty.ratio", "0.5")
+    alter(own_kafka, topics.journal, "segment.bytes", "1073741824")
     faults = {
         (finding.item, finding.text.split(":")[0]): finding.remedy
         for finding in kafka_findings(configuration)
@@ -125,6 +128,15 @@ def test_check_names_each_fault_with_its_remedy(own_kafka: str) -> None:
         (f"topic {topics.state}", "cleanup.policy is delete, must be compact"),
     }
     assert all(remedy.startswith("kafka-configs.sh --alter") for remedy in faults.values())
+    slow = {
+        finding.text.split(":")[0]
+        for finding in kafka_findings(configuration)
+        if finding.item == f"topic {topics.journal}" and finding.grade == "warning"
+    }
+    assert slow == {
+        "segment.bytes is 1073741824, above 67108864",
+        "min.cleanable.dirty.ratio is 0.5, above 0.1",
+    }
     # The other way to keep clocks in check is accepted too.
     alter(own_kafka, topics.inference, "message.timestamp.after.max.ms", "300000")
     texts = [finding.text for finding in kafka_findings(configuration)]
@@ -160,6 +172,54 @@ def test_unequal_partition_counts_are_a_failure_with_the_command_that_mends_them
     assert remedies == [
         f"with the producers stopped: kafka-topics.sh --alter --topic {inference.name} --partitions 3"
     ]
+
+
+@pytest.mark.kafka
+def test_after_the_inputs_have_grown_setup_gives_the_state_its_partitions(own_kafka: str) -> None:
+    configuration = configured(own_kafka, "grown-")
+    set_up_topics(configuration)
+    topics = configuration.topics
+    admin = KafkaAdmin(configuration.kafka.client_options())
+    for name in (topics.inference, topics.labels, topics.pane_updates):
+        admin.grow(name, 5)
+    wrong = [finding for finding in kafka_findings(configuration) if finding.grade == "failure"]
+    assert [finding.text.split(":")[0] for finding in wrong] == [
+        f"{topics.state} has 2, fewer than {topics.inference} with 5",
+        f"{topics.journal} has 2, fewer than {topics.pane_updates} with 5",
+    ]
+    done = [finding.item for finding in set_up_topics(configuration) if finding.grade == "done"]
+    assert done == [f"topic {topics.state}", f"topic {topics.journal}"]
+    assert not [finding for finding in kafka_findings(configuration) if finding.grade == "failure"]
+
+
+@pytest.mark.kafka
+def test_labels_of_a_producer_with_another_partitioner_are_named_with_the_remedy(own_kafka: str) -> None:
+    configuration = configured(own_kafka, "keys-")
+    set_up_topics(configuration)
+    topics = configuration.topics
+
+    def send(topic: str, partitioner: str, *, label: bool) -> None:
+        producer = Producer({"bootstrap.servers": own_kafka, "partitioner": partitioner})
+        for number in range(200):
+            event: dict[str, object] = {"prediction_id": f"p{number}", "timestamp": int(time.time() * 1000)}
+            event |= {"label": 1} if label else {"model": "m", "prediction": 1}
+            producer.produce(topic, orjson.dumps(event), f"p{number}")
+        assert producer.flush(10) == 0
+
+    def told() -> dict[str, tuple[str, str, str]]:
+        found = [one for one in kafka_findings(configuration) if one.item.startswith("keys of")]
+        return {one.item.split()[-1]: (one.grade, one.text, one.remedy) for one in found}
+
+    assert {text.split(" ", 1)[1] for _, text, _ in told().values()} == {
+        "records are too few to tell by which hash their producers go"
+    }
+    send(topics.inference, "murmur2_random", label=False)
+    send(topics.labels, "consistent_random", label=True)
+    assert told()[topics.inference] == ("ok", "placed by murmur2 (200 of the newest records)", "")
+    grade, text, remedy = told()[topics.labels]
+    assert grade == "failure"
+    assert text.startswith(f"{topics.labels} is placed by CRC32 (librdkafka's default")
+    assert remedy.startswith("set partitioner=murmur2_random in its producers")
 
 
 @pytest.mark.kafka

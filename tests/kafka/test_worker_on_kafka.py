@@ -65,18 +65,20 @@ class Place:
 
     def send(self, numbers: range, *, labels: bool = False) -> None:
         producer = Producer({"bootstrap.servers": self.kafka, "partitioner": "murmur2_random"})
-        now_ms = time.time_ns() // 1_000_000
         for number in numbers:
-            name = f"p{number}"
-            event: dict[str, object] = {"prediction_id": name, "model": "fraud", "timestamp": now_ms}
-            if labels:
-                event |= {"label": number % 2 == 0}
-            else:
-                event |= {"prediction": number % 3 == 0, "latency_ms": 1.0}
-            topic = self.topics["labels" if labels else "inference"]
-            producer.produce(topic, json.dumps(event).encode(), name.encode())
-            producer.poll(0)
+            self.produce(producer, number, labels=labels)
         assert producer.flush(20) == 0
+
+    def produce(self, producer: Producer, number: int, *, labels: bool = False) -> None:
+        now_ms, name = time.time_ns() // 1_000_000, f"p{number}"
+        event: dict[str, object] = {"prediction_id": name, "model": "fraud", "timestamp": now_ms}
+        if labels:
+            event |= {"label": number % 2 == 0}
+        else:
+            event |= {"prediction": number % 3 == 0, "latency_ms": 1.0}
+        topic = self.topics["labels" if labels else "inference"]
+        producer.produce(topic, json.dumps(event).encode(), name.encode())
+        producer.poll(0)
 
     def read(self, topic: str) -> Iterator[tuple[bytes | None, bytes]]:
         """Yield kind and value of everything a topic holds."""
@@ -113,6 +115,15 @@ class Place:
                 if row["segment"] == "" and row["revision"] > newest.get(key, {"revision": -1})["revision"]:
                     newest[key] = row
         return {name: sum(row[name] for row in newest.values()) for name in COUNTS}
+
+    def partitions_counted(self) -> set[int]:
+        """Return the input partitions that have sent rows."""
+        return {
+            row["partition"]
+            for kind, value in self.read(self.topics["pane_updates"])
+            if kind == messages.PANES
+            for row in messages.decode_panes(value).to_pylist()
+        }
 
     def await_counts(self, **expected: int) -> None:
         def reached() -> bool:

@@ -15,12 +15,15 @@ from faust.types import TP
 from schemas import messages
 from schemas.findings import Progress, StreamTotals
 from schemas.settings import MonitorSettings
+from streams.monitor import Follower
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
 from streams.worker.errors import SendFailedError
-from streams.worker.monitor_runner import MonitorRunner, published_alerts
+from streams.worker.monitor_runner import MonitorRunner
+from streams.worker.published import published_alerts
 from streams.worker.sending import Outgoing, Sender
 from streams.worker.settings import TopicNames, WorkerSettings
+from streams.worker.taking_up import Beginning
 
 pytestmark = pytest.mark.kafka
 _names = itertools.count()
@@ -89,7 +92,7 @@ def record(offset: int, message: Outgoing) -> Records:
     return Records(np.array([offset]), np.array([0]), 1, [message.key], [message.value], [message.headers])
 
 
-def test_a_monitor_that_starts_again_sends_no_alert_a_second_time(
+def test_a_monitor_without_a_journal_that_starts_again_sends_no_alert_a_second_time(
     kafka: str, create_topic: Callable[..., str], sender: Sender
 ) -> None:
     number = next(_names)
@@ -109,7 +112,8 @@ def test_a_monitor_that_starts_again_sends_no_alert_a_second_time(
     async def run_once() -> int:
         feeding = Feeding()
         published = await asyncio.to_thread(published_alerts, options, topics.alerts)
-        runner = MonitorRunner(tp, 0, settings, feeding, sender, published)
+        beginning = Beginning(Follower(settings.monitor, 0), 0)
+        runner = MonitorRunner(tp, beginning, settings, feeding, sender, published=published)
         task = asyncio.create_task(runner.run())
         for offset, message in enumerate(told):
             runner.put(BatchMessage(tp, record(offset, message), 0, 1))

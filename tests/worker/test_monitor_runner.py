@@ -1,6 +1,7 @@
 """A monitor at work on what the test hands it, with the event loop of others beside it."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,17 +10,23 @@ import pyarrow as pa
 from faust.types import TP
 
 from schemas import messages
-from schemas.findings import Progress
+from schemas.findings import Progress, Trouble
 from schemas.panes import PANE_COLUMNS
+from streams.monitor import Follower
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.sending import Outgoing
 from streams.worker.settings import WorkerSettings
+from streams.worker.taking_up import Beginning
 
 UPDATES = TP("pane-updates", 0)
 DAY_MS, BEGIN_MS = 86_400_000, 1_800_000_000_000
 SETTINGS = WorkerSettings({"bootstrap.servers": "nowhere"}, send_interval_s=0.01)
+
+
+def begin() -> Beginning:
+    return Beginning(Follower(SETTINGS.monitor, 0), 0)
 
 
 class Hands:
@@ -89,8 +96,8 @@ async def work(runner: MonitorRunner, hands: Hands, message: BatchMessage) -> No
 
 def test_a_day_of_panes_due_at_once_is_walked_with_turns_for_others_between() -> None:
     hands = Hands()
-    runner = MonitorRunner(UPDATES, 0, SETTINGS, hands, hands, set())
-    advance, turns_at, turns = runner._monitor.advance, [], 0
+    runner = MonitorRunner(UPDATES, begin(), SETTINGS, hands, hands, published=set())
+    advance, turns_at, turns = runner._follower.monitor.advance, [], 0
 
     def noted(progress: Sequence[Progress]) -> Any:
         turns_at.append(turns)
@@ -108,7 +115,7 @@ def test_a_day_of_panes_due_at_once_is_walked_with_turns_for_others_between() ->
         await work(runner, hands, told(*rows, progress(BEGIN_MS + DAY_MS)))
         counting.cancel()
 
-    runner._monitor.advance = noted  # type: ignore[method-assign]
+    runner._follower.monitor.advance = noted  # type: ignore[method-assign]
     asyncio.run(run())
     assert len(turns_at) > 24
     assert len(set(turns_at)) == len(turns_at), "two steps in one turn of the event loop"
@@ -117,7 +124,18 @@ def test_a_day_of_panes_due_at_once_is_walked_with_turns_for_others_between() ->
 
 def test_a_message_that_cannot_be_read_is_passed_over() -> None:
     hands = Hands()
-    runner = MonitorRunner(UPDATES, 0, SETTINGS, hands, hands, set())
+    runner = MonitorRunner(UPDATES, begin(), SETTINGS, hands, hands, published=set())
     damaged = Outgoing("t", b"{", None, ((messages.KIND_HEADER, messages.PANES),))
     asyncio.run(work(runner, hands, told((messages.PANES, None), damaged, progress(BEGIN_MS))))
     assert (hands.acked, runner.next_offset) == ([0], 3)
+
+
+def test_a_trouble_becomes_an_alert_though_not_every_partition_was_heard() -> None:
+    hands = Hands()
+    runner = MonitorRunner(UPDATES, begin(), SETTINGS, hands, hands, published=set())
+    trouble = outgoing.trouble_message("t", Trouble("partitioner", "label-events", "placed by CRC32", 5))
+    (one_of_two, _) = outgoing.progress_messages("t", 2, Progress(0, 2, 1, BEGIN_MS, BEGIN_MS, True))
+    asyncio.run(work(runner, hands, told(trouble, one_of_two)))
+    (alert,) = (json.loads(message.value) for message in hands.sent if message.topic == "alert-events")
+    assert (alert["kind"], alert["status"], alert["summary"]) == ("partitioner", "firing", "placed by CRC32")
+    assert trouble.partition == 0
