@@ -9,13 +9,14 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.findings import Progress
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.errors import UnreachableError
 from sinks.clickhouse.writers import Writer
@@ -75,6 +76,16 @@ class RawCounters:
         return self.read - self.written
 
 
+class Follower(Protocol):
+    """Who wants to know how far the raw role has come; called on the raw role's thread."""
+
+    def assigned(self, places: Collection[tuple[str, int]]) -> None:
+        """Hear which partitions of which topics this process reads from now on."""
+
+    def written(self, progress: Sequence[Progress]) -> None:
+        """Hear the stream's progress whose block is in ClickHouse."""
+
+
 class RawWriter:
     """Moves records from topics to tables until it is told to stop.
 
@@ -86,6 +97,8 @@ class RawWriter:
         Reads the records of the input topics.
     wait_for
         What the decoder raises when it cannot judge records now, such as while the registry is away.
+    follower
+        Told of assignments and of progress.
     """
 
     def __init__(
@@ -94,6 +107,7 @@ class RawWriter:
         client_factory: Callable[[], Client],
         decoder: Decoder,
         wait_for: tuple[type[Exception], ...] = (),
+        follower: Follower | None = None,
     ) -> None:
         self.counters = RawCounters()
         self._settings = settings
@@ -101,6 +115,7 @@ class RawWriter:
         self._client: Client | None = None
         self._decoder = decoder
         self._away: tuple[type[Exception], ...] = (UnreachableError, *wait_for)
+        self._follower = follower
         self._held: list[Message] = []
         self._waiting = False
         self._last_block_s = float("-inf")
@@ -149,6 +164,8 @@ class RawWriter:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assign(consumer, partitions)
+        if self._follower is not None:
+            self._follower.assigned({(place.topic, place.partition) for place in partitions})
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         unknown = [position for position in positions if position.offset < 0]
@@ -243,6 +260,8 @@ class RawWriter:
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
         self._commit(consumer, block)
         self._count(block)
+        if self._follower is not None and block.progress:
+            self._follower.written(block.progress)
 
     def _tell_lag(self, consumer: Consumer, *, ask: bool = False) -> None:
         """Note where the logs end, by what fetches told or by asking; show the progress of a backlog."""

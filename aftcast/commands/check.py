@@ -25,7 +25,6 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
         findings = [Finding("failure", "configuration", line) for line in str(error).splitlines()]
     else:
         findings.append(Finding("ok", "configuration", "every key is known and right"))
-        findings += [Finding("warning", "configuration", text) for text in configuration.remarks()]
         findings += kafka_findings(configuration)
         if not failures(findings):
             findings += state_findings(configuration, int(time.time() * 1000))
