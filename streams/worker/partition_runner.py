@@ -223,6 +223,7 @@ class PartitionRunner:
             label_offset=stage.next_label_offset,
             checkpoints=self._checkpoints,
             checkpoint_ms=self._checkpoint_ms,
+            panes=stage.panes_in_memory,
         )
 
     def _tell_of_full_memory(self) -> None:
