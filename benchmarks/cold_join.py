@@ -2,8 +2,8 @@
 
     python benchmarks/cold_join.py [--predictions 600000] [--panes 2] [--others 4000000] [--quick]
 
-One model makes 10,000 predictions a second, so 600,000 to a pane of a minute, with ten features, and every label
-comes 12 h later, so that every pane is joined cold, some of them more than once. ``others`` are ids of other
+One model makes 10,000 predictions a second, so 600,000 to a pane of a minute, with ten features, and every
+label comes 12 h later, so that every pane is joined cold, some of them more than once. ``others`` are ids of other
 times, among which those of the labels are looked for, and as many labels. All of it is in ClickHouse's engine
 behind HTTP, on the same machine; time is that of the clock, and CPU that of both processes. With fewer
 predictions to a pane what is needed shrinks in proportion.
@@ -79,18 +79,21 @@ def fill(writer, client, panes, predictions, others):
     for first in range(0, others, 1_000_000):
         count = min(1_000_000, others - first)
         client.command(
-            "INSERT INTO aftcast.prediction_ids SELECT rand64(), 'fraud', "
+            "INSERT INTO aftcast.prediction_ids SELECT rand64(), 'fraud', "  # noqa: S608
             f"{moment} - number % 40000, 0 FROM numbers({count})"
         )
         client.command(
-            "INSERT INTO aftcast.labels (prediction_id, model, label, label_kind, timestamp, partition, offset, "
-            f"received_at) SELECT toString(generateUUIDv4()), '', 'fine', 'string', {moment}, 1, "
+            "INSERT INTO aftcast.labels "  # noqa: S608
+            "(prediction_id, model, label, label_kind, timestamp, partition, offset, received_at) "
+            f"SELECT toString(generateUUIDv4()), '', 'fine', 'string', {moment}, 1, "
             f"number + {first}, {moment} FROM numbers({count})"
         )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--predictions", type=int, default=600_000, help="of a pane")
     parser.add_argument("--panes", type=int, default=2)
     parser.add_argument("--others", type=int, default=4_000_000)
@@ -99,7 +102,14 @@ def main():
     if args.quick:
         args.predictions, args.others = 40_000, 200_000
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sinks.clickhouse.http_server", str(Path(folder) / "ch"), "--port", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "sinks.clickhouse.http_server",
+            str(Path(folder) / "ch"),
+            "--port",
+            "0",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 measure(server, args)
@@ -132,7 +142,7 @@ def measure(server, args):
     )  # compiles, or loads what was compiled
     with Meter(server) as computing:
         found = join_cold(*tables, monitor=settings, as_of_ms=floor_ms, bound=2 * total)
-    whole = [row for row in found.panes.select(["segment", "predictions", "labelled"]).to_pylist()]
+    whole = found.panes.select(["segment", "labelled"]).to_pylist()
     assert sum(row["labelled"] for row in whole if not row["segment"]) == total
     needed_s = WIDTH_MS / 1000 * args.predictions / 600_000
     spent_s = cpu_s = 0.0
