@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isclose
@@ -102,9 +102,10 @@ def compared(what: str, wanted: Iterable[Hashable], found: Iterable[Hashable]) -
     return account
 
 
-def input_account(truth: Truth, sent: Mapping[int, Sent]) -> Account:
-    """Return whether the topics hold what was sent; if not, it is the generator that failed."""
-    return compared("records sent, in the input topics", sent, truth.arrived.elements())
+def input_account(truth: Truth, sent: Set[int], refused: Set[int]) -> Account:
+    """Return whether the topics hold what was sent; if not, it is the broker that lost it, not the worker."""
+    wanted = sent - (refused - truth.arrived.keys())
+    return compared("records acknowledged, in the input topics", wanted, truth.arrived.elements())
 
 
 def letter_account(what: str, truth: Truth, letters: Iterable[Mapping[str, Any]]) -> Account:

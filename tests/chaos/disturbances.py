@@ -41,7 +41,9 @@ class Disturbance:
     peace_s: float
 
 
-def schedule(seed: int, seconds: float, kinds: tuple[str, ...] = KINDS) -> Iterator[Disturbance]:
+def schedule(
+    seed: int, seconds: float, kinds: tuple[str, ...] = KINDS, peace_times: float = 1.0
+) -> Iterator[Disturbance]:
     """Yield disturbances that together take ``seconds``: each kind once in random order, then again."""
     draw = np.random.default_rng([seed, 1])
     left_s = seconds
@@ -53,7 +55,7 @@ def schedule(seed: int, seconds: float, kinds: tuple[str, ...] = KINDS) -> Itera
                 lasts_s += SESSION_S
             if kind == "kill the broker":
                 lasts_s /= 2
-            peace_s = float(draw.choice([0.3, 2.0, 5.0, 8.0]))
+            peace_s = peace_times * float(draw.choice([0.3, 2.0, 5.0, 8.0]))
             left_s -= lasts_s + peace_s
             if left_s < 0:
                 return

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from accounts import (
     quality_account,
     store_accounts,
 )
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from disturbances import KINDS, Disturbance, Hand, schedule
 from flaky_store import FlakyStore
 from fleet import Fleet
@@ -82,6 +83,7 @@ class Load(threading.Thread):
     def __init__(self, bootstrap: str, topics: Topics, traffic: Traffic) -> None:
         super().__init__(name="load", daemon=True)
         self.sent: dict[int, Sent] = {}
+        self.refused: set[int] = set()  # by the broker: they may be in the topic or not
         self.failure: BaseException | None = None
         self._topics, self._traffic = topics, traffic
         self._ended = threading.Event()
@@ -114,6 +116,10 @@ class Load(threading.Thread):
         if self.failure is not None:
             raise self.failure
 
+    def _delivered(self, number: int, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self.refused.add(number)
+
     def _flush(self) -> None:
         if left := self._producer.flush(FLUSHED_WITHIN_S):
             raise RuntimeError(f"{left} records were not taken by the broker within {FLUSHED_WITHIN_S:g} s")
@@ -125,7 +131,8 @@ class Load(threading.Thread):
             headers = [("number", str(one.number).encode()), *one.headers]
             while True:
                 try:
-                    self._producer.produce(topic, one.value, one.key, headers=headers)
+                    told = partial(self._delivered, one.number)
+                    self._producer.produce(topic, one.value, one.key, headers=headers, on_delivery=told)
                     break
                 except BufferError:
                     self._producer.poll(0.1)
@@ -216,7 +223,7 @@ class Run:
         self._wait_for(lambda: self._rollups(client) == truth.counted, "rollups")
         try:
             return [
-                input_account(truth, self.load.sent),
+                input_account(truth, self.load.sent.keys(), self.load.refused),
                 *pane_account(truth, self.follower),
                 letter_account("dead letters, committed", truth, self.follower.letters),
                 *store_accounts(truth, client),

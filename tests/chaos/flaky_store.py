@@ -11,7 +11,7 @@ SLOW_S = 0.4  # before each piece that is passed on
 FULL = (
     b"Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE) (version 26)\n"
 )
-BROKEN = b"Code: 1001. DB::Exception: std::exception. (STD_EXCEPTION) (version 26)\n"
+BROKEN = b"upstream error\n"  # as something between us and ClickHouse says it
 
 
 class FlakyStore:
@@ -91,8 +91,10 @@ class FlakyStore:
                 await reader.readexactly(size + 2)
         elif b"content-length:" in head:
             await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        code, text = (243, FULL) if self.mode == "no space" else (1001, BROKEN)
-        answer = f"HTTP/1.1 500 Internal Server Error\r\nX-ClickHouse-Exception-Code: {code}\r\n"
+        full = self.mode == "no space"
+        answer, text = "HTTP/1.1 500 Internal Server Error\r\n", FULL if full else BROKEN
+        if full:
+            answer += "X-ClickHouse-Exception-Code: 243\r\n"
         answer += f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
         writer.write(answer.encode() + text)
         await writer.drain()

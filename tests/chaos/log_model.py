@@ -1,5 +1,6 @@
 """A log with transactions in memory: what readers of committed data see, and who is fenced."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,19 +57,19 @@ class LogModel:
             owner.epoch += 1
             owner.running.state, owner.running = "aborted", None
 
-    def committed(self, place: Place, first: int = 0) -> tuple[list[Any], int]:
-        """Return committed values from a position on, and the position where reading stops.
-
-        That is the end, or the first entry of a transaction that is still open.
-        """
-        values, log = [], self._logs.get(place, [])
-        for at in range(first, len(log)):
-            value, transaction = log[at]
+    def committed(self, place: Place, first: int = 0) -> Iterator[tuple[int, Any]]:
+        """Yield offsets and committed values from ``first`` on, up to the first that is still open."""
+        log = self._logs.get(place, [])
+        for offset in range(first, len(log)):
+            value, transaction = log[offset]
             if transaction.state == "open":
-                return values, at
+                return
             if transaction.state == "committed":
-                values.append(value)
-        return values, len(log)
+                yield offset, value
+
+    def newest(self, place: Place) -> Any:
+        """Return the last committed value, None where there is none."""
+        return next((value for _, value in reversed(list(self.committed(place)))), None)
 
     def _checked(self, name: str, epoch: int) -> _Name:
         owner = self._names[name]
