@@ -4,8 +4,8 @@
 
 One model makes 10,000 predictions a second, so 600,000 to a pane of a minute, with ten features, and every
 label comes 12 h later, so that every pane is joined cold, some of them more than once. ``others`` are ids of
-other times, among which those of the labels are looked for, and as many labels. All of it is in ClickHouse's engine
-behind HTTP, on the same machine; time is that of the clock, and CPU that of both processes. With fewer
+other times, among which those of the labels are looked for, and as many labels. All of it is in ClickHouse's
+engine behind HTTP, on the same machine; time is that of the clock, and CPU that of both processes. With fewer
 predictions to a pane what is needed shrinks in proportion.
 """
 
@@ -159,7 +159,8 @@ def measure(server, args):
         cpu_s += times * (meter.own_s + meter.server_s) / args.panes
     print(
         f"a pane of {args.predictions:,}, joined {JOINS_OF_A_PANE} times: {spent_s:.1f} s of the "
-        f"{needed_s:.1f} s that it may take: {needed_s / spent_s:.1f} times what is needed; {cpu_s:.1f} s of CPU"
+        f"{needed_s:.1f} s that it may take: {needed_s / spent_s:.1f} times what is needed; "
+        f"{cpu_s:.1f} s of CPU"
     )
 
 
