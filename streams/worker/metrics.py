@@ -82,23 +82,23 @@ SERIES = (
     Series("aftcast_caught_up", "gauge", "1: all there was is applied.", lambda s, _: float(s.caught_up)),
     Series("aftcast_settled", "gauge", "1: results are sent onward.", lambda s, _: float(s.settled)),
     Series(
-        "aftcast_restored_records",
-        "gauge",
-        "Records read again so far, while memory is being restored.",
-        lambda s, _: s.restored[0],
-    ),
-    Series(
         "aftcast_restore_records",
         "gauge",
-        "Records that are read again in all, to restore memory.",
+        "Records that are read again after the partition was taken over; 0 once that is done.",
         lambda s, _: s.restored[1],
+    ),
+    Series(
+        "aftcast_restored_records",
+        "gauge",
+        "Records of these that are applied again.",
+        lambda s, _: s.restored[0],
     ),
     Series("aftcast_checkpoints", "counter", "Checkpoints committed.", lambda s, _: s.checkpoints),
     Series(
         "aftcast_checkpoint_age_seconds",
         "gauge",
-        "Since the last checkpoint; 0 before the first.",
-        lambda s, now_ms: max(0, now_ms - s.checkpoint_ms) / 1000 if s.checkpoint_ms else 0.0,
+        "Since the last one was committed; 0 before the first.",
+        lambda s, now_ms: max(0, now_ms - s.checkpoint_ms) / 1000 if s.checkpoints else 0.0,
     ),
     Series(
         "aftcast_lag_seconds",
