@@ -259,6 +259,7 @@ def test_a_worker_joins_labels_that_come_after_its_hot_horizon(
     counted = (
         "SELECT sum(predictions) AS n, sum(labelled) AS labelled FROM model_quality(window_seconds = 60)"
     )
+    cold = "SELECT sum(labelled) AS labelled FROM rollups FINAL WHERE partition = -1"
     log = tmp_path / "worker.log"
     producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
     with (
@@ -286,6 +287,7 @@ def test_a_worker_joins_labels_that_come_after_its_hot_horizon(
                 producer.produce(topics["labels"], json.dumps(said), f"m{i}")
             producer.flush()
             wait_for(150)
+            assert client.rows(cold) == [{"labelled": 150}]
         finally:
             worker.terminate()
     client.close()
