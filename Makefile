@@ -6,15 +6,18 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench pictures clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos fuzz pictures clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
 	@echo "make test    lint, types, all tests; starts a real Apache Kafka (needs Java 17 and Maven)"
 	@echo "make kafka   a real Apache Kafka for trying by hand"
 	@echo "make bench   the benchmarks, an hour or more; BENCH_ARGS=\"late_labels --quick\" is a try of one"
+	@echo "make chaos   kills, freezes and cuts off everything for eight minutes, then counts what was lost: 0"
+	@echo "make fuzz    a million broken messages through the worker's decoder; both: CHAOS_ARGS=\"--seed 1\""
 	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
@@ -79,6 +82,12 @@ kafka: $(VENV)/.demo
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+chaos: $(VENV)/.test
+	$(BIN)/python tests/chaos $(CHAOS_ARGS)
+
+fuzz: $(VENV)/.test
+	$(BIN)/python tests/chaos/mutated_messages.py $(CHAOS_ARGS)
 
 # The figures that docs/late-labels.md quotes are printed too, and kept beside the pictures.
 pictures: $(VENV)/.docs

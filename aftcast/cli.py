@@ -16,6 +16,7 @@ from aftcast.commands.replay import replay
 from aftcast.commands.setup import setup
 from aftcast.commands.simulate import simulate
 from aftcast.commands.sql import sql
+from aftcast.commands.state import state
 from aftcast.commands.version import version
 from aftcast.commands.worker import worker
 from aftcast.failure import Failure
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "worker": worker,
     "setup": setup,
     "check": check,
+    "state": state,
     "simulate": simulate,
     "replay": replay,
     "profile": profile,

@@ -134,7 +134,10 @@ class Join(Section):
         description="what they may take; reached: they wait shorter",
     )
     cold_interval_ms: DurationMs = Field(
-        60_000, alias="cold_interval", description="no effect yet: the cold join is not built"
+        60_000,
+        alias="cold_interval",
+        description="how long late events are gathered before their panes are joined again; "
+        "of older panes longer",
     )
 
 
@@ -278,14 +281,6 @@ class Configuration(BaseModel):
                 for reference in read_profile(Path(model.reference), name)
             ),
         )
-
-    def remarks(self) -> list[str]:
-        """Return what a reader of the configuration would take for granted although it is not so yet."""
-        found: list[str] = []
-        for section, key, path in (("join", "cold_interval", self.join.model_fields_set),):
-            if path & {key, f"{key}_ms"}:
-                found.append(f"[{section}] {key} has no effect yet")
-        return found
 
 
 def problems(configuration: Configuration) -> list[tuple[tuple[str | int, ...], str, Any]]:

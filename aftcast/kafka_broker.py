@@ -158,7 +158,7 @@ class KafkaBroker:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
             )
 
     def _wait_until_serving(self, process: subprocess.Popen[bytes]) -> None:
@@ -201,7 +201,8 @@ def _free_ports() -> tuple[int, int]:
         return one.getsockname()[1], two.getsockname()[1]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Make the process that calls this, between fork and exec, end with the thread that started it."""
     # Linux: a broker does not outlive a test run that was itself killed. Elsewhere nothing is lost by trying.
     os.setpgrp()  # Ctrl-C reaches this process, which then stops the broker in order
     with contextlib.suppress(OSError, AttributeError):

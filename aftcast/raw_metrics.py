@@ -1,5 +1,6 @@
-"""What the raw role tells Prometheus: records read, written and waiting."""
+"""What the raw role tells Prometheus: records read, written and waiting, and how far it is behind."""
 
+import time
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +19,10 @@ COUNTERS = {
 }
 WAITING = "aftcast_raw_waiting"
 ROWS = "aftcast_raw_rows"
+LAGS = (
+    ("aftcast_raw_lag_records", "Records of the topic that are not in ClickHouse, by `topic`."),
+    ("aftcast_raw_lag_seconds", "Age of the oldest record fetched and not in ClickHouse, by `topic`."),
+)
 
 
 class RawCollector(Collector):
@@ -34,3 +39,9 @@ class RawCollector(Collector):
         for table, count in sorted(self._counters.rows.items()):
             rows.add_metric([table], count)
         yield rows
+        lags = self._counters.lag.by_topic(int(time.time() * 1000))
+        for at, (name, explanation) in enumerate(LAGS):
+            lag = GaugeMetricFamily(name, explanation, labels=["topic"])
+            for topic, figures in lags.items():
+                lag.add_metric([topic], figures[at])
+            yield lag

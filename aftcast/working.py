@@ -12,7 +12,10 @@ from typing import Literal
 
 import structlog
 from confluent_kafka import KafkaException
+from prometheus_client.registry import Collector
 
+from aftcast.cold_join import ColdThread
+from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.logs import configure_logs
@@ -20,7 +23,7 @@ from aftcast.raw_metrics import RawCollector
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
-from sinks.raw_writer import RawWriter, RawWriterSettings
+from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
 from streams.drift import detectors
 from streams.worker.metrics import MetricsServer
@@ -30,6 +33,7 @@ from streams.worker.settings import TopicNames, WorkerSettings
 
 Role = Literal["both", "streams", "raw"]
 STOP_WITHIN_S = 5.0
+NAMED_SESSION_S = 30.0  # a member with a name that is back by then moves no partition; a container takes 20 s
 PORTS_TRIED = 20
 
 log = structlog.get_logger("aftcast")
@@ -49,7 +53,7 @@ def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
 
 def worker_settings(configuration: Configuration) -> WorkerSettings:
     """Return what the streams role goes by; holds passwords in the clear."""
-    return WorkerSettings(
+    settings = WorkerSettings(
         kafka=configuration.kafka.client_options(),
         group=configuration.kafka.group,
         topics=TopicNames(**configuration.topics.model_dump(exclude={"partitions"})),
@@ -59,16 +63,18 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
         metrics_host=configuration.metrics.host,
         metrics_port=configuration.metrics.port,
     )
+    return replace(settings, session_s=NAMED_SESSION_S) if settings.instance else settings
 
 
 def raw_writer(
     configuration: Configuration,
     options: Mapping[str, str] | None = None,
     block_age_s: float | None = None,
+    follower: Follower | None = None,
 ) -> RawWriter:
     """Return the raw role, which opens ClickHouse when it has something to write.
 
-    ``options`` are more of librdkafka's, over those of the configuration.
+    ``options`` are more of librdkafka's, over those of the configuration; ``follower`` hears how far it is.
     """
     topics = configuration.topics.model_dump(exclude={"partitions", "state", "journal"})
     settings = RawWriterSettings(
@@ -82,6 +88,7 @@ def raw_writer(
         lambda: open_database(configuration),
         Decoder(registry_of(configuration)),
         wait_for=(RegistryUnavailable,),
+        follower=follower,
     )
 
 
@@ -100,8 +107,6 @@ def run(configuration: Configuration, role: Role) -> int:
         If a role cannot go on; a supervisor starts the process again.
     """
     configure_logs()
-    for text in configuration.remarks():
-        log.warning(text)
     port = metrics_port(configuration)
     if role == "raw":
         return _run_raw(configuration, port)
@@ -114,7 +119,7 @@ def run(configuration: Configuration, role: Role) -> int:
     raw = RawThread(configuration)
     raw.start()
     try:
-        code = run_worker(settings, decoder, more_metrics=[RawCollector(raw.writer.counters)])
+        code = run_worker(settings, decoder, more_metrics=raw.metrics())
     finally:
         raw.stop()
     raw.raise_failure()
@@ -126,11 +131,16 @@ class RawThread(threading.Thread):
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(name="raw", daemon=True)
-        self.writer = raw_writer(configuration)
+        self._cold = ColdThread(configuration, lambda: open_database(configuration))
+        self.writer = raw_writer(configuration, follower=self._cold)
         self._stop_event = threading.Event()
         self._failure: Exception | None = None
 
+    def metrics(self) -> list[Collector]:
+        return [RawCollector(self.writer.counters), ColdCollector(self._cold.joiner.counters)]
+
     def run(self) -> None:
+        self._cold.start()
         try:
             self.writer.run(self._stop_event)
         except Exception as error:
@@ -140,6 +150,7 @@ class RawThread(threading.Thread):
             os.kill(os.getpid(), signal.SIGTERM)
 
     def stop(self) -> None:
+        self._cold.stop()
         self._stop_event.set()
         self.join(STOP_WITHIN_S)
 
@@ -156,14 +167,18 @@ def _run_raw(configuration: Configuration, port: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    writer = raw_writer(configuration)
-    metrics = MetricsServer(RawCollector(writer.counters), host=configuration.metrics.host, port=port)
+    cold = ColdThread(configuration, lambda: open_database(configuration))
+    writer = raw_writer(configuration, follower=cold)
+    collectors = RawCollector(writer.counters), ColdCollector(cold.joiner.counters)
+    metrics = MetricsServer(*collectors, host=configuration.metrics.host, port=port)
+    cold.start()
     log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
     try:
         writer.run(stop)
     except (ClickHouseError, KafkaException) as error:
         raise Failure(f"the raw role stopped: {error}") from error
     finally:
+        cold.stop()
         metrics.close()
     log.info("stopped")
     return 0

@@ -1,6 +1,8 @@
 """The rival of end_to_end.py: the same join and counts as plain Faust agents and tables.
 
-python benchmarks/plain_faust.py BOOTSTRAP EVENTS    (prints events per second, and ends)
+python benchmarks/plain_faust.py BOOTSTRAP EVENTS [NAME]    (prints events per second, and ends)
+
+With a name it goes on where a process of that name stood, by its commits and its changelogs.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from schemas.contracts import CONTRACTS
 
 bootstrap, expected = sys.argv[1], int(sys.argv[2])
 app = faust.App(
-    f"plain-{time.time_ns()}",
+    sys.argv[3] if len(sys.argv) > 3 else f"plain-{time.time_ns()}",
     broker=f"kafka://{bootstrap}",
     store="memory://",
     topic_partitions=2,

@@ -11,13 +11,14 @@ import orjson
 import pyarrow as pa
 
 from schemas.features import FEATURE_COLUMNS
-from schemas.findings import Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState
+from schemas.findings import Calibration, DelayCurve, DriftEvent, LifecycleEvent, ModelState, Progress
 from schemas.messages import (
     CALIBRATION,
     CURVE,
     DRIFT,
     FEATURES,
     PANES,
+    PROGRESS,
     REFERENCE,
     STATE,
     alert_of,
@@ -89,7 +90,8 @@ class Block:
 
     ``next_offsets`` is where reading goes on per (topic, partition) once ``tables`` are written.
     ``skipped`` counts records of input topics that are dead letters: the stream sends those onward, and
-    they come by their own topic. ``unreadable`` names records of our own topics that another version wrote.
+    they come by their own topic. ``progress`` is what partition 0 of pane-updates tells of all partitions.
+    ``unreadable`` names records of our own topics that another version wrote.
     """
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Block:
     records: int = 0
     skipped: int = 0
     unreadable: list[str] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
 
 
 def build_block(messages: Sequence[Message], topics: RawTopics, decoder: Decoder) -> Block:
@@ -166,6 +169,9 @@ def _panes(records: Sequence[Message], block: Block) -> Tables:
         kind = header_of(record.headers())
         if kind in read and (rows := _read(record, read[kind], block)) is not None:
             batches[kind].append(rows)
+        elif kind == PROGRESS and record.partition() == 0:
+            report = _read(record, _decoder_of(Progress), block)
+            block.progress += [] if report is None else [report]
     return {
         "rollups": pa.Table.from_batches(batches[PANES], PANE_COLUMNS),
         "feature_rollups": pa.Table.from_batches(batches[FEATURES], FEATURE_COLUMNS),

@@ -5,25 +5,32 @@ server that died after taking a block leaves no trace. While ClickHouse is away 
 partitions are paused: memory stays bounded, and detection, which never reads ClickHouse, goes on.
 """
 
+import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.findings import Progress
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.errors import UnreachableError
 from sinks.clickhouse.writers import Writer
 from sinks.raw_blocks import Block, Decoder, Message, RawTopics, build_block, count_rows
+from sinks.raw_lag import CatchUp, RawLag
 
 POLL_S = 0.1
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 COMMITTED_WITHIN_S = 10.0
+# Slow answers for several tables in a row must not add up to the five minutes that a member may be silent.
+SILENT_S = 30.0
+ENDS_EVERY_S = 5.0  # while ClickHouse is away nothing is fetched that would tell where the logs end
+ENDS_WITHIN_S = 1.0
 QUEUE_KB = 32_768  # of fetched records inside librdkafka; its default of 64 MB is more than a block needs
 
 
@@ -51,6 +58,7 @@ class RawCounters:
 
     Every record read is either ``written``, so that its rows are in ClickHouse, or ``waiting``. ``skipped``
     and ``unreadable`` count records, ``rows`` the rows per table, ``gaps`` the holes found in the log.
+    ``lag`` is how far the tables are behind the topics.
     """
 
     read: int = 0
@@ -61,10 +69,21 @@ class RawCounters:
     unreadable: int = 0
     gaps: int = 0
     rows: Counter[str] = field(default_factory=Counter)
+    lag: RawLag = field(default_factory=RawLag)
 
     @property
     def waiting(self) -> int:
         return self.read - self.written
+
+
+class Follower(Protocol):
+    """Who wants to know how far the raw role has come; called on the raw role's thread."""
+
+    def assigned(self, places: Collection[tuple[str, int]]) -> None:
+        """Hear which partitions of which topics this process reads from now on."""
+
+    def written(self, progress: Sequence[Progress]) -> None:
+        """Hear the stream's progress whose block is in ClickHouse."""
 
 
 class RawWriter:
@@ -78,6 +97,8 @@ class RawWriter:
         Reads the records of the input topics.
     wait_for
         What the decoder raises when it cannot judge records now, such as while the registry is away.
+    follower
+        Told of assignments and of progress.
     """
 
     def __init__(
@@ -86,6 +107,7 @@ class RawWriter:
         client_factory: Callable[[], Client],
         decoder: Decoder,
         wait_for: tuple[type[Exception], ...] = (),
+        follower: Follower | None = None,
     ) -> None:
         self.counters = RawCounters()
         self._settings = settings
@@ -93,9 +115,12 @@ class RawWriter:
         self._client: Client | None = None
         self._decoder = decoder
         self._away: tuple[type[Exception], ...] = (UnreachableError, *wait_for)
+        self._follower = follower
         self._held: list[Message] = []
         self._waiting = False
         self._last_block_s = float("-inf")
+        self._catch_up = CatchUp()
+        self._ends_s = self._polled_s = float("-inf")
         self._log = structlog.get_logger("aftcast.raw")
 
     def run(self, stop: threading.Event) -> None:
@@ -117,6 +142,7 @@ class RawWriter:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "isolation.level": "read_committed",
+                "enable.partition.eof": True,
             }
         )
         topics = self._settings.topics
@@ -126,6 +152,7 @@ class RawWriter:
                 messages = self._gather(consumer, stop)
                 if messages:
                     self._deliver(consumer, messages, stop)
+                    self._tell_lag(consumer)
         finally:
             consumer.close()
             self._disconnect()
@@ -137,6 +164,8 @@ class RawWriter:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assign(consumer, partitions)
+        if self._follower is not None:
+            self._follower.assigned({(place.topic, place.partition) for place in partitions})
 
     def _assign(self, consumer: Consumer, positions: list[TopicPartition]) -> None:
         unknown = [position for position in positions if position.offset < 0]
@@ -150,6 +179,13 @@ class RawWriter:
                 offset = committed[position.topic, position.partition]
                 position.offset = offset if offset >= 0 else OFFSET_BEGINNING
         consumer.assign(positions)
+        lag = self.counters.lag
+        lag.assigned([(position.topic, position.partition) for position in positions])
+        for position in positions:
+            with contextlib.suppress(KafkaException):  # a figure for people
+                low, high = consumer.get_watermark_offsets(position, ENDS_WITHIN_S)
+                lag.starts((position.topic, position.partition), max(position.offset, low))
+                lag.ends((position.topic, position.partition), high)
         if self._waiting:
             consumer.pause(positions)
 
@@ -166,7 +202,7 @@ class RawWriter:
             size += sum(len(message.value() or b"") for message in fetched)
             messages += fetched
             self.counters.read += len(fetched)
-        self._last_block_s = time.monotonic()
+        self._last_block_s = self._polled_s = time.monotonic()
         return messages
 
     def _usable(self, consumer: Consumer, fetched: Sequence[Any]) -> list[Message]:
@@ -175,6 +211,10 @@ class RawWriter:
             error: KafkaError | None = message.error()
             if error is None:
                 messages.append(message)
+                place = message.topic(), message.partition()
+                self.counters.lag.fetched(place, message.offset() + 1, message.timestamp()[1])
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.counters.lag.read_to_end((message.topic(), message.partition()), message.offset())
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 self._skip_gap(consumer, message)
             elif error.fatal():
@@ -207,7 +247,7 @@ class RawWriter:
             try:
                 if block is None:
                     block = build_block(messages, self._settings.topics, self._decoder)
-                self._write(block, written)
+                self._write(consumer, block, written)
                 break
             except self._away as error:
                 self.counters.retries += 1
@@ -220,8 +260,29 @@ class RawWriter:
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
         self._commit(consumer, block)
         self._count(block)
+        if self._follower is not None and block.progress:
+            self._follower.written(block.progress)
 
-    def _write(self, block: Block, written: set[str]) -> None:
+    def _tell_lag(self, consumer: Consumer, *, ask: bool = False) -> None:
+        """Note where the logs end, by what fetches told or by asking; show the progress of a backlog."""
+        lag = self.counters.lag
+        for place in consumer.assignment():
+            with contextlib.suppress(KafkaException):
+                _, high = (
+                    consumer.get_watermark_offsets(place, ENDS_WITHIN_S)
+                    if ask
+                    else consumer.get_watermark_offsets(place, cached=True)
+                )
+                lag.ends((place.topic, place.partition), high)
+        told = self._catch_up.look(time.monotonic(), self.counters.written, lag.records)
+        if told is not None:
+            self._log.info(
+                "catching up", records_left=told.records_left, share=round(told.share, 3),
+                records_per_s=round(told.records_per_s),
+                seconds_left=None if told.seconds_left is None else round(told.seconds_left),
+            )  # fmt: skip
+
+    def _write(self, consumer: Consumer, block: Block, written: set[str]) -> None:
         if self._client is None:
             self._client = self._client_factory()
         writer = Writer(self._client, self._settings.database)
@@ -229,21 +290,37 @@ class RawWriter:
             if table not in written:
                 writer.write(table, rows)
                 written.add(table)
+                if time.monotonic() - self._polled_s > SILENT_S:
+                    with self._paused(consumer):
+                        self._poll(consumer, 0)
 
     def _wait(self, consumer: Consumer, pause_s: float, stop: threading.Event) -> bool:
-        """Stay a member of the group without fetching; False when told to stop."""
+        """Wait as a member of the group, without fetching; False when told to stop."""
+        with self._paused(consumer):
+            ends_s = time.monotonic() + pause_s
+            while (left_s := ends_s - time.monotonic()) > 0 and not stop.is_set():
+                self._poll(consumer, min(POLL_S, left_s))
+                if time.monotonic() - self._ends_s > ENDS_EVERY_S:
+                    self._tell_lag(consumer, ask=True)
+                    self._ends_s = time.monotonic()
+        return not stop.is_set()
+
+    @contextlib.contextmanager
+    def _paused(self, consumer: Consumer) -> Iterator[None]:
         self._waiting = True
         try:
             consumer.pause(consumer.assignment())
-            ends_s = time.monotonic() + pause_s
-            while (left_s := ends_s - time.monotonic()) > 0 and not stop.is_set():
-                fetched = self._usable(consumer, consumer.consume(1, min(POLL_S, left_s)))
-                self.counters.read += len(fetched)
-                self._held += fetched
+            yield
         finally:
             self._waiting = False
             consumer.resume(consumer.assignment())
-        return not stop.is_set()
+
+    def _poll(self, consumer: Consumer, for_s: float) -> None:
+        """Poll as a member of the group must, while paused; what was on its way is held."""
+        fetched = self._usable(consumer, consumer.consume(1, for_s))
+        self.counters.read += len(fetched)
+        self._held += fetched
+        self._polled_s = time.monotonic()
 
     def _commit(self, consumer: Consumer, block: Block) -> None:
         offsets = [TopicPartition(*place, offset) for place, offset in block.next_offsets.items()]
@@ -260,6 +337,8 @@ class RawWriter:
 
     def _count(self, block: Block) -> None:
         counters = self.counters
+        for place, next_offset in block.next_offsets.items():
+            counters.lag.written(place, next_offset)
         counters.blocks += 1
         counters.written += block.records
         counters.skipped += block.skipped

@@ -1,6 +1,7 @@
 """``aftcast check``: what is wrong with a set-up, item by item, with the remedy."""
 
 import json
+import time
 
 import typer
 
@@ -14,6 +15,7 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
     from aftcast.findings import Finding, documents, failures, show
     from aftcast.kafka_checks import kafka_findings
     from aftcast.loading import ConfigurationError, load
+    from aftcast.state_looking import state_findings
     from aftcast.store_checks import clickhouse_findings, registry_findings
 
     findings: list[Finding] = []
@@ -23,8 +25,9 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
         findings = [Finding("failure", "configuration", line) for line in str(error).splitlines()]
     else:
         findings.append(Finding("ok", "configuration", "every key is known and right"))
-        findings += [Finding("warning", "configuration", text) for text in configuration.remarks()]
         findings += kafka_findings(configuration)
+        if not failures(findings):
+            findings += state_findings(configuration, int(time.time() * 1000))
         findings += registry_findings(configuration)
         findings += clickhouse_findings(configuration)
     wrong = failures(findings)

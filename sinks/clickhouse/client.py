@@ -18,6 +18,7 @@ CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 # Blocks are already whole, and a block of old events may touch any number of weeks.
 INSERT_SETTINGS = {"async_insert": 0, "throw_on_max_partitions_per_insert_block": 0}
+PLAIN_ARROW = {"output_format_arrow_low_cardinality_as_dictionary": 0}
 
 # The server is there but cannot now: timeouts, memory, parts, disk, replicas, start and stop.
 PASSING_CODES = frozenset(
@@ -57,6 +58,14 @@ class Client:
         """Return the rows of a query, each by column name."""
         with told_apart(self.address):
             return list(self._driver.query(statement, parameters=parameters).named_results())
+
+    def arrow(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows of a query as an Arrow table, texts as plain strings."""
+        with told_apart(self.address):
+            table: pa.Table = self._driver.query_arrow(
+                statement, parameters=parameters, settings=PLAIN_ARROW, use_strings=True
+            )
+        return table
 
     def text(self, statement: str, layout: str = "PrettyCompactMonoBlock") -> str:
         """Return the result of a query as ClickHouse writes it in one of its output formats."""

@@ -75,6 +75,8 @@ def raw_rows(columns: pa.RecordBatch, topic: str, partition: int) -> pa.Table:
             rows[field.name] = column.cast(TIME)
         else:
             rows[field.name] = column
+        if field.name == "scores":
+            rows["scores_given"] = column.is_valid()  # the table has no null for a map
     n = columns.num_rows
     rows["topic"] = pa.repeat(pa.scalar(topic), n)
     rows["partition"] = pa.array(np.full(n, partition, np.int32))

@@ -12,8 +12,13 @@ def _with_scalar(fields: list[str], scalar: str) -> tuple[str, ...]:
     return (*fields[:at], f"{scalar}_kind", f"{scalar}_number", *fields[at:], *COORDINATES)
 
 
+def _with_scores_given(columns: tuple[str, ...]) -> tuple[str, ...]:
+    at = columns.index("scores") + 1
+    return (*columns[:at], "scores_given", *columns[at:])
+
+
 TABLES: dict[str, tuple[str, ...]] = {
-    "predictions": _with_scalar(INFERENCE_FIELDS.names, "prediction"),
+    "predictions": _with_scores_given(_with_scalar(INFERENCE_FIELDS.names, "prediction")),
     "labels": _with_scalar(LABEL_FIELDS.names, "label"),
     "rollups": tuple(PANE_COLUMNS.names),
     "feature_rollups": tuple(FEATURE_COLUMNS.names),
@@ -117,6 +122,20 @@ TABLES: dict[str, tuple[str, ...]] = {
         "as_of",
         "since",
         "until",
+    ),
+    "prediction_ids": ("id_hash", "model", "second", "partition"),
+    "label_ids": ("partition", "offset", "id_hash", "model", "received_at"),
+    "cold_panes": ("model", "pane_start", "waiting_since", "joined_at", "revision"),
+    "cold_labels": ("id_hash", "model", "partition", "received_at", "try_at", "is_open", "tries"),
+    "cold_scans": (
+        "partition",
+        "epoch",
+        "inference_offset",
+        "label_offset",
+        "inference_ms",
+        "labels_ms",
+        "unmatched",
+        "revision",
     ),
 }
 VIEWS = (

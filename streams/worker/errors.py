@@ -4,6 +4,7 @@ WorkerError
 ├── UnpairedAssignmentError   partition p of the two input topics is on different workers
 ├── PositionLostError         fetched records do not follow what was read before
 ├── PositionOutOfRangeError   the log no longer holds the offset at which reading should go on
+├── PartitionsChangedError    a topic was given partitions while the worker ran
 ├── StuckError                no assignment, or no progress, for too long
 ├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
 ├── FencedError               another worker took over what this one was writing
@@ -25,6 +26,10 @@ class PositionLostError(WorkerError):
 
 class PositionOutOfRangeError(WorkerError):
     """Reading should go on at an offset that the log does not hold: expired, or past its end."""
+
+
+class PartitionsChangedError(WorkerError):
+    """A topic has another number of partitions than at the start; a restart takes up the new ones."""
 
 
 class StuckError(WorkerError):

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
+from streams.worker.loop_watch import LoopWatch
 from streams.worker.metrics import MetricsServer, WorkerCollector
 from streams.worker.settings import WorkerSettings
 from streams.worker.worker import Worker
@@ -56,6 +57,8 @@ async def _run(
         host, port = settings.metrics_host, settings.metrics_port
         metrics = MetricsServer(collector, *more_metrics, host=host, port=port)
         log.info("metrics", port=metrics.port, host=host)
+    loop_watch = LoopWatch(settings.stuck_after_s)
+    loop_watch.start()
     working = asyncio.create_task(_work(worker, on_ready))
     stopping = asyncio.create_task(told_to_stop.wait())
     try:
@@ -77,6 +80,7 @@ async def _run(
             with contextlib.suppress(asyncio.CancelledError, WorkerError):
                 await task
         await worker.stop()
+        loop_watch.stop()
         if metrics is not None:
             metrics.close()
 

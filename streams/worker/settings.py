@@ -49,6 +49,7 @@ class WorkerSettings:
     rebalance_s: float = 10.0
     stuck_after_s: float = 60.0
     stop_within_s: float = 4.0
+    look_for_partitions_s: float = 30.0  # topics may be given more while a worker runs
 
     @property
     def bootstrap(self) -> str:

@@ -17,6 +17,7 @@ from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.claims import Claims
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
+from streams.worker.growth import CountWatch, grown, require_counts
 from streams.worker.journal import Journal
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.partition_runner import PartitionRunner, Standing, Start
@@ -55,6 +56,7 @@ class Worker:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._generation = -1
         self._assigned = asyncio.Event()
+        self._counting: asyncio.Task[None] | None = None
 
     @property
     def consumer(self) -> BatchConsumer:
@@ -88,13 +90,11 @@ class Worker:
         if not self.settings.checkpoints:
             del names["state"], names["journal"]
         found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
-        if found["inference"] != found["labels"]:
-            raise WorkerError(
-                f"{topics.inference} has {found['inference']} partitions and {topics.labels} "
-                f"{found['labels']}: a label finds its prediction only where both have the same number; "
-                "refusing to run"
-            )
+        require_counts(names, found)
         self._counts = found["inference"], found["pane_updates"]
+        read = {name: found[name] for name in ("inference", "labels", "pane_updates")}
+        counting = CountWatch(self._sender, names, read).run(self.settings.look_for_partitions_s)
+        self._counting = asyncio.create_task(counting)
         await self._app.start()
         watching = asyncio.create_task(self.wait())
         assigned = asyncio.create_task(self._assigned.wait())
@@ -123,11 +123,15 @@ class Worker:
                     if isinstance(error, WorkerError):
                         raise error
                     raise UnexpectedError(f"work on {name[0]}[{name[1]}] failed: {error!r}") from error
+            if self._counting is not None and self._counting.done():
+                self._counting.result()
             watchdog.look(self._app, self.consumer, self.partitions)
             await asyncio.sleep(WATCH_S)
 
     async def stop(self) -> None:
         """Send what is ready, acknowledge it, commit, leave the group; within ``stop_within_s``."""
+        if self._counting is not None:
+            self._counting.cancel()
         half_s = self.settings.stop_within_s / 2
         last = [task for key, task in self._tasks.items() if key[0] == "inputs"]
         if last and not self._app.crashed:
@@ -190,6 +194,12 @@ class Worker:
         self._generation = generation
         inputs = {tp.partition for tp in tps if tp.topic == topics.inference}
         updates = {tp.partition for tp in tps if tp.topic == topics.pane_updates}
+        for topic, own, count in (
+            (topics.inference, inputs, self._counts[0]),
+            (topics.pane_updates, updates, self._counts[1]),
+        ):
+            if max(own, default=0) >= count:
+                raise grown(topic, count, max(own) + 1)
         held = {("inputs", partition) for partition in inputs} | {
             ("updates", partition) for partition in updates
         }

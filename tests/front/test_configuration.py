@@ -83,13 +83,6 @@ def test_automatic_maturity_is_learnt_and_one_that_is_given_is_not() -> None:
     assert (given.learn_horizon, given.maturity_horizon_ms) == (False, 6 * HOUR_MS)
 
 
-def test_keys_without_effect_yet_are_remarked_on_when_they_are_set(tmp_path: Path) -> None:
-    remarks = "\n".join(load(written(tmp_path, EXAMPLE), environment={}).remarks())
-    assert "[join] cold_interval has no effect yet" in remarks
-    assert "false_alarms_per_month" not in remarks
-    assert "no effect" not in "\n".join(load(environment={}).remarks())
-
-
 def test_command_line_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
     path = written(tmp_path, '[metrics]\nport = 1\n[kafka]\ngroup = "file"\n[clickhouse]\nuser = "file"\n')
     configuration = load(

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from aftcast.raw_metrics import COUNTERS, ROWS, WAITING
+from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
+from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from streams.worker.metrics import FINDINGS, METRIC_NAMES, MODELS, SERIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -11,7 +12,17 @@ ROWS_OF_PAGE = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILIN
 
 
 def test_the_page_lists_exactly_the_metrics_that_there_are():
-    assert [name for name, _, _ in ROWS_OF_PAGE] == [*METRIC_NAMES, *COUNTERS, WAITING, ROWS]
+    assert [name for name, _, _ in ROWS_OF_PAGE] == [
+        *METRIC_NAMES,
+        *COUNTERS,
+        WAITING,
+        ROWS,
+        *(n for n, _ in LAGS),
+        *COLD_COUNTERS,
+        *COLD_GAUGES,
+        OLDEST[0],
+        LAST_RUN[0],
+    ]
 
 
 def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
@@ -24,5 +35,10 @@ def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
         assert told[name] == ("gauge", explanation)
     for name, (_, explanation) in COUNTERS.items():
         assert told[name] == ("counter", explanation)
+    for kind, metrics in (("counter", COLD_COUNTERS), ("gauge", COLD_GAUGES)):
+        for name, (_, explanation) in metrics.items():
+            assert told[name] == (kind, explanation)
+    for name, explanation in (OLDEST, LAST_RUN, *LAGS):
+        assert told[name] == ("gauge", explanation)
     assert told[WAITING][0] == "gauge"
     assert told[ROWS][0] == "counter"

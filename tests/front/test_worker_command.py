@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.kafka_broker import KafkaBroker
-from aftcast.raw_metrics import COUNTERS, ROWS, WAITING, RawCollector
+from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING, RawCollector
 from aftcast.working import metrics_port, registry_of, worker_settings
 from sinks.raw_writer import RawCounters
 
@@ -158,12 +158,16 @@ def test_the_raw_role_tells_prometheus_the_names_of_its_list_and_its_counts() ->
     registry = CollectorRegistry()
     counters = RawCounters(read=7, written=5)
     counters.rows["labels"] = 5
+    counters.lag.assigned([("label-events", 0), ("label-events", 1)])
+    counters.lag.ends(("label-events", 0), 3)
+    counters.lag.ends(("label-events", 1), 4)
     registry.register(RawCollector(counters))
     text = generate_latest(registry).decode()
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    assert names == {f"{name}_total" for name in (*COUNTERS, ROWS)} | {WAITING}
+    assert names == {f"{name}_total" for name in (*COUNTERS, ROWS)} | {WAITING} | dict(LAGS).keys()
     assert "aftcast_raw_read_total 7.0" in text
     assert "aftcast_raw_waiting 2.0" in text
+    assert 'aftcast_raw_lag_records{topic="label-events"} 7.0' in text
     assert 'aftcast_raw_rows_total{table="labels"} 5.0' in text
 
 
@@ -181,6 +185,7 @@ def test_the_worker_is_told_what_the_configuration_says() -> None:
     assert (settings.group, settings.instance, settings.topics.labels) == ("g", "i", "l")
     assert settings.join.hot_horizon_ms == settings.monitor.maturity_horizon_ms == 7_200_000
     assert settings.metrics_host == "10.0.0.1"
+    assert (settings.session_s, worker_settings(Configuration()).session_s) == (30.0, 6.0)
     assert settings.kafka["sasl.password"] == "secret"
     assert registry_of(configuration) is not None
     assert registry_of(Configuration()) is None

@@ -65,18 +65,20 @@ class Place:
 
     def send(self, numbers: range, *, labels: bool = False) -> None:
         producer = Producer({"bootstrap.servers": self.kafka, "partitioner": "murmur2_random"})
-        now_ms = time.time_ns() // 1_000_000
         for number in numbers:
-            name = f"p{number}"
-            event: dict[str, object] = {"prediction_id": name, "model": "fraud", "timestamp": now_ms}
-            if labels:
-                event |= {"label": number % 2 == 0}
-            else:
-                event |= {"prediction": number % 3 == 0, "latency_ms": 1.0}
-            topic = self.topics["labels" if labels else "inference"]
-            producer.produce(topic, json.dumps(event).encode(), name.encode())
-            producer.poll(0)
+            self.produce(producer, number, labels=labels)
         assert producer.flush(20) == 0
+
+    def produce(self, producer: Producer, number: int, *, labels: bool = False) -> None:
+        now_ms, name = time.time_ns() // 1_000_000, f"p{number}"
+        event: dict[str, object] = {"prediction_id": name, "model": "fraud", "timestamp": now_ms}
+        if labels:
+            event |= {"label": number % 2 == 0}
+        else:
+            event |= {"prediction": number % 3 == 0, "latency_ms": 1.0}
+        topic = self.topics["labels" if labels else "inference"]
+        producer.produce(topic, json.dumps(event).encode(), name.encode())
+        producer.poll(0)
 
     def read(self, topic: str) -> Iterator[tuple[bytes | None, bytes]]:
         """Yield kind and value of everything a topic holds."""
@@ -109,6 +111,15 @@ class Place:
                     newest[key] = row
         return {name: sum(row[name] for row in newest.values()) for name in COUNTS}
 
+    def partitions_counted(self) -> set[int]:
+        """Return the input partitions that have sent rows."""
+        return {
+            row["partition"]
+            for kind, value in self.read(self.topics["pane_updates"])
+            if kind == messages.PANES
+            for row in messages.decode_panes(value).to_pylist()
+        }
+
     def await_counts(self, **expected: int) -> None:
         def reached() -> bool:
             counts = self.counts()
@@ -117,7 +128,7 @@ class Place:
         until(reached, lambda: f"{self.counts()}\n{self.log()}")
 
 
-def until(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 90.0) -> None:
     deadline_s = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline_s and " stopped " not in told(), told()  # noqa: PT018

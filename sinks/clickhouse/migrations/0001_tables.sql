@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS ${database}.rollups
     model_version LowCardinality(String),
     segment LowCardinality(String),
     pane_start DateTime('UTC') CODEC(Delta, ZSTD(1)),
-    partition Int32 CODEC(ZSTD(1)),  -- of the inputs; -1 and -2 are rows of the cold join, which add (signed)
+    partition Int32 CODEC(ZSTD(1)),  -- of the inputs; -1 is the cold join, whose row holds the whole pane
     revision UInt64 CODEC(Delta, ZSTD(1)),
     predictions Int64 CODEC(ZSTD(1)),
     failures Int64 CODEC(ZSTD(1)),

@@ -1,0 +1,212 @@
+"""The cold join beside the raw role: hears progress, waits for raw rows, publishes what panes add up to."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import structlog
+from confluent_kafka import KafkaException
+
+from aftcast.configuration import Configuration
+from aftcast.raw_offsets import RawOffsets
+from schemas.findings import Progress
+from sinks.clickhouse.client import Client
+from sinks.clickhouse.errors import ClickHouseError
+from sinks.cold import ColdJoiner, ColdSettings, Reached
+from sinks.cold.joiner import Rows
+from sinks.cold.reached import Following
+from sinks.cold.store import ColdStore, RawPanes
+from streams.cold import ColdRows, join_cold
+from streams.worker.errors import WorkerError
+from streams.worker.outgoing import feature_messages, pane_messages
+from streams.worker.sending import Outgoing
+from streams.worker.transactions import Transactions, transaction_pool
+
+LONGEST_PASS_S = 5.0  # between two looks whether the raw role has come as far
+FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+TRANSACTION_BYTES = 16_000_000  # a second's work, where a transaction may take ten
+STOP_WITHIN_S = 5.0
+
+log = structlog.get_logger("aftcast.cold")
+
+
+class ColdThread(threading.Thread):
+    """Follows a raw writer, and works while that one reads partition 0 of pane-updates.
+
+    All progress comes to every partition of pane-updates, so one process of the group has the turn.
+    """
+
+    def __init__(self, configuration: Configuration, open_client: Callable[[], Client]) -> None:
+        super().__init__(name="cold", daemon=True)
+        topics = configuration.topics
+        self._configuration = configuration
+        self._open_client = open_client
+        self._own = [topics.pane_updates, topics.dead_letters]
+        self._offsets = RawOffsets(configuration.kafka.client_options(), configuration.kafka.group + "-raw")
+        self._following = Following(topics.inference, topics.labels)
+        self._heard: list[Progress] = []
+        self._lock = threading.Lock()
+        self._has_turn = False
+        self._stopping = threading.Event()
+        self._client: Client | None = None
+        self._publisher: _Publisher | None = None
+        self._held_at_s = float("-inf")
+        self._monitor = configuration.monitor_settings()
+        join = configuration.join
+        self._settings = ColdSettings(configuration.panes.width_ms, join.cold_interval_ms)
+        self._pass_s = min(LONGEST_PASS_S, join.cold_interval_ms / 1000)
+        self.joiner = ColdJoiner(self._settings, self._compute, self._publish)
+
+    # -- called by the raw writer --------------------------------------------------------------------------
+
+    def assigned(self, places: Collection[tuple[str, int]]) -> None:
+        self._has_turn = (self._own[0], 0) in places
+
+    def written(self, progress: Sequence[Progress]) -> None:
+        """Take in progress whose block is in ClickHouse."""
+        with self._lock:
+            self._heard += progress
+
+    # -- its own thread ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        pause_s = self._pass_s
+        retry_s = FIRST_RETRY_S
+        while not self._stopping.wait(pause_s):
+            try:
+                self._pass()
+                pause_s, retry_s = self._pass_s, FIRST_RETRY_S
+            except (ClickHouseError, WorkerError, KafkaException) as error:
+                self._give_up(f"{error}; the cold join waits, trying again in {retry_s:g} s")
+                pause_s, retry_s = retry_s, min(2 * retry_s, LONGEST_RETRY_S)
+            except Exception as error:
+                # Hot figures do not hang on it, so the raw role goes on.
+                log.exception("cold join failed")
+                self._give_up(f"{error!r}; the cold join tries again in {LONGEST_RETRY_S:g} s")
+                pause_s = LONGEST_RETRY_S
+        self._disconnect()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self.is_alive():
+            self.join(STOP_WITHIN_S)
+
+    def _pass(self) -> None:
+        with self._lock:
+            heard, self._heard = self._heard, []
+        following = self._following
+        following.hear(heard)
+        if not self._has_turn:
+            self._disconnect()
+            return
+        if not following.waits:
+            due_s = self._held_at_s + self._settings.interval_ms / 1000
+            if not following.is_complete or time.monotonic() < due_s:
+                return
+            following.hold(self._offsets.ends(self._own))
+            self._held_at_s = time.monotonic()
+        committed = self._offsets.committed()
+        short = following.short_of(committed)
+        inputs = [place for place in short if place[0] not in self._own]
+        # Behind the last record of a topic of ours stand marks of transactions, which are no records.
+        if inputs or not self._offsets.are_read(short, committed):
+            return
+        reached, restless = following.take(committed)
+        try:
+            if self._client is None:
+                self._connect()
+            self.joiner.run(reached, restless, time.time_ns() // 1_000_000, self._goes_on)
+        except Exception:
+            following.unsettle(restless)
+            raise
+
+    def _goes_on(self) -> bool:
+        return self._has_turn and not self._stopping.is_set()
+
+    def _connect(self) -> None:
+        self._client = self._open_client()
+        configuration = self._configuration
+        database, topic = configuration.clickhouse.database, configuration.topics.inference
+        self.joiner.connect(ColdStore(self._client, database, topic, self._settings.pane_width_ms))
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._publisher is not None:
+            self._publisher.close()
+            self._publisher = None
+
+    def _give_up(self, line: str) -> None:
+        self.joiner.counters.retries += 1
+        log.warning(line)
+        self._disconnect()
+
+    def _compute(self, raw: RawPanes, reached: Reached) -> ColdRows:
+        return join_cold(
+            raw.predictions,
+            raw.labels,
+            raw.counted,
+            raw.counted_features,
+            monitor=self._monitor,
+            as_of_ms=reached.as_of_ms,
+            bound=reached.bound,
+        )
+
+    def _publish(self, rows: Rows) -> None:
+        if self._publisher is None:
+            options = self._configuration.kafka.client_options()
+            self._publisher = _Publisher(
+                Transactions(options, self._configuration.kafka.group + "-cold", transaction_pool())
+            )
+        for messages in _portions(messages_of(self._own[0], rows)):
+            self._publisher.send(messages)
+
+
+class _Publisher:
+    """Transactions for a thread that has no event loop."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        asyncio.run(transactions.claim())
+
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        asyncio.run(self._transactions.send(messages))
+
+    def close(self) -> None:
+        self._transactions.close()
+
+
+def messages_of(topic: str, rows: Rows) -> Iterator[list[Outgoing]]:
+    """Yield the messages of each pane: its full row and the zero rows it replaces travel together."""
+    features = dict(_by_pane(rows.features))
+    for start, panes in _by_pane(rows.panes):
+        told = list(pane_messages(topic, panes))
+        if start in features:
+            told += feature_messages(topic, features[start])
+        yield told
+
+
+def _by_pane(rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    starts = np.asarray(rows.column("pane_start").cast(pa.int64()))
+    edges = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(starts)]
+    for begin, end in pairwise(edges):
+        if begin < end:
+            yield int(starts[begin]), rows.slice(begin, end - begin)
+
+
+def _portions(panes: Iterator[list[Outgoing]]) -> Iterator[list[Outgoing]]:
+    portion: list[Outgoing] = []
+    size = 0
+    for messages in panes:
+        portion += messages
+        size += sum(len(message.value or b"") for message in messages)
+        if size >= TRANSACTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion

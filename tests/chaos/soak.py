@@ -1,0 +1,196 @@
+"""Half an hour of high load with disturbances, and whether memory stays flat.
+
+    python tests/chaos/soak.py [--minutes 30] [--rate 20000] [--seed N] [--horizon 3m]
+
+Simulated traffic of two models goes through three workers and a raw writer, one disturbance about every
+minute. Resident memory of each process is sampled; once it holds a hot horizon's worth it must not grow:
+its slope, over all lives of a process together, is told with its standard error, and a slope of more than
+5 MB a minute is a failure. Every record must be in exactly one place in the end.
+"""
+
+import argparse
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import psutil
+from confluent_kafka import Consumer, TopicPartition
+from disturbances import Hand, schedule
+from disturbed_run import PARTITIONS, Plan, Run, count, last_words
+
+from aftcast.quantities import duration_ms
+from aftcast.simulation import INFERENCE, LABELS, Simulation
+from aftcast.simulation.sending import Sender, paced
+from sinks.clickhouse.client import Client, connect
+
+KINDS = (
+    "kill a worker",
+    "freeze a worker",
+    "a fourth worker",
+    "kill the broker",
+    "kill the raw writer",
+    "store: down",
+    "store: half an answer",
+    "store: no space",
+)
+PEACE_TIMES = 8.0  # a disturbance about every minute instead of every seven seconds
+SAMPLE_S = 5.0
+LIMIT_MB_PER_MINUTE = 5.0
+FEWEST_SAMPLES = 24  # two minutes: below that a slope says nothing
+WITHIN_S = 300.0
+
+
+class Memory(threading.Thread):
+    """Samples resident memory of the members of a fleet, by process and life."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(name="memory", daemon=True)
+        self.samples: dict[str, list[tuple[int, float, float]]] = defaultdict(list)  # life, age in s, MB
+        self._run, self._begun_s = run, {}
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(SAMPLE_S):
+            for name in self._run.fleet.names():
+                pid = self._run.fleet.pid(name)
+                if pid is None:
+                    continue
+                try:
+                    process = psutil.Process(pid)
+                    age_s = time.time() - process.create_time()
+                    self.samples[name].append((pid, age_s, process.memory_info().rss / 2**20))
+                except psutil.NoSuchProcess:
+                    continue
+
+    def stop(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def slope(self, name: str, grown_up_s: float) -> tuple[int, float, float, float]:
+        """Return samples of grown-up lives, MB a minute with its standard error, and the most MB."""
+        lives = defaultdict(list)
+        for pid, age_s, megabytes in self.samples[name]:
+            if age_s >= grown_up_s:
+                lives[pid].append((age_s / 60, megabytes))
+        x, y = [], []
+        for points in lives.values():  # each life has a level of its own
+            ages, sizes = np.array(points).T
+            x.append(ages - ages.mean())
+            y.append(sizes - sizes.mean())
+        most = max((sample[2] for sample in self.samples[name]), default=0.0)
+        n = sum(map(len, x))
+        if n < FEWEST_SAMPLES:
+            return n, float("nan"), float("nan"), most
+        ages, sizes = np.concatenate(x), np.concatenate(y)
+        slope = float(ages @ sizes / (ages @ ages))
+        left = sizes - slope * ages
+        return n, slope, float(np.sqrt(left @ left / max(1, n - len(x) - 1) / (ages @ ages))), most
+
+
+def send(run: Run, rate: float, seconds: float, seed: int, sent: Counter[str]) -> None:
+    """Send simulated traffic as its time comes, then what its labels still owe."""
+    topics = run.configuration.topics
+    start_ms = time.time_ns() // 1_000_000
+    simulation = Simulation(seed, start_ms, rate)
+    options = {"bootstrap.servers": run.broker.bootstrap, "enable.idempotence": "true"}
+    sender = _Patient(options | {"log_level": "0"}, {INFERENCE: topics.inference, LABELS: topics.labels})
+    blocks = simulation.blocks(start_ms + int(1000 * seconds))
+    for events in paced(blocks, lambda: time.time_ns() // 1_000_000):
+        sent["records"] += sender.send(events)
+    sender.close()
+
+
+class _Patient(Sender):
+    """A sender for which a broker that is away for some seconds is no failure."""
+
+    def _remember(self, error: object) -> None:
+        """Let the client try again."""
+
+
+def ends(run: Run) -> int:
+    """Return how many records both inputs hold."""
+    topics = run.configuration.topics
+    consumer = Consumer({"bootstrap.servers": run.broker.bootstrap, "group.id": "ends"})
+    places = [TopicPartition(t, p) for t in (topics.inference, topics.labels) for p in range(PARTITIONS)]
+    try:
+        return sum(consumer.get_watermark_offsets(place, timeout=30)[1] for place in places)
+    finally:
+        consumer.close()
+
+
+def places(client: Client) -> dict[str, int]:
+    """Return how many records are in each place where one may be."""
+    found = {name: count(client, name) for name in ("predictions", "labels", "dead_letters")}
+    # Of two models whose ids are never used twice, only what cannot be read is dead.
+    statement = "SELECT sum(predictions) p, sum(duplicates) d FROM rollups FINAL WHERE segment = ''"
+    (row,) = client.rows(statement)
+    return found | {"counted in panes": int(row["p"] + row["d"])}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=20_000.0, help="records a second")
+    parser.add_argument("--horizon", default="3m", help="hot horizon: after so long memory is to be flat")
+    parser.add_argument("--seed", type=int, default=None)
+    args = parser.parse_args()
+    seed, seconds = secrets.randbelow(10**6) if args.seed is None else args.seed, 60 * args.minutes
+    command = f"python tests/chaos/soak.py --minutes {args.minutes:g} --rate {args.rate:g} "
+    command += f"--horizon {args.horizon} --seed {seed}"
+    print(f"again with: {command}", flush=True)
+    sent: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="aftcast-soak-") as directory:
+        plan = Plan(seed, seconds, hot_horizon=args.horizon)
+        run = Run(plan, Path(directory), lambda text: print(text, flush=True))
+        memory = Memory(run)
+        try:
+            run.start()
+            memory.start()
+            load = threading.Thread(target=send, args=(run, args.rate, seconds, seed, sent), daemon=True)
+            load.start()
+            hand = Hand(seed, run.fleet, run.broker, run.store, run.worker, run.say)
+            for one in schedule(seed, seconds, KINDS, PEACE_TIMES):
+                hand.do(one)
+            load.join()
+            run.say(f"{sent['records']:,} records sent, {run.fleet.restarts} restarts; peace")
+            client = connect(run.direct_url, database=run.configuration.clickhouse.database)
+            held, deadline_s = ends(run), time.monotonic() + WITHIN_S
+            found = places(client)
+            while not _whole(found, held) and time.monotonic() < deadline_s:
+                time.sleep(2)
+                found = places(client)
+            client.close()
+        finally:
+            memory.stop()
+            run.close()
+        words = last_words(run)
+    print(f"\nends of processes by exit code: {run.fleet.exits()}\n{words}")
+    grown_up_s = duration_ms(args.horizon) / 1000 + 60
+    print(f"{'':12}{'samples':>9}{'MB a minute':>13}{'+-':>7}{'most MB':>9}")
+    steep = []
+    for name in sorted(memory.samples):
+        n, slope, error, most = memory.slope(name, grown_up_s)
+        print(f"{name:12}{n:>9}{slope:>13.2f}{error:>7.2f}{most:>9.0f}")
+        if slope - 2 * error > LIMIT_MB_PER_MINUTE and name != "store":
+            steep.append(name)
+    print(f"\n{held:,} records in the topics; " + ", ".join(f"{n:,} {name}" for name, n in found.items()))
+    right = _whole(found, held) and not steep
+    print("nothing lost, memory flat" if right else f"NOT RIGHT: {steep or 'records are missing'}")
+    print(f"again with: {command}")
+    return 0 if right else 1
+
+
+def _whole(found: dict[str, int], held: int) -> bool:
+    raw = found["predictions"] + found["labels"] + found["dead_letters"]
+    return raw == held and found["counted in panes"] == found["predictions"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
