@@ -142,7 +142,7 @@ class Worker:
             await self._end(key)
         self._runners.clear()
         for monitor in self._monitors.values():
-            monitor.close()
+            await monitor.close()
         self._monitors.clear()
         try:
             await asyncio.wait_for(self._app.stop(), half_s)
@@ -208,7 +208,7 @@ class Worker:
         for gone in self._runners.keys() - inputs:
             del self._runners[gone]
         for gone in self._monitors.keys() - updates:
-            self._monitors.pop(gone).close()
+            await self._monitors.pop(gone).close()
 
         offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
         kept = {p: runner for p, runner in self._runners.items() if stayed and await self._is_ours(runner)}
@@ -285,7 +285,7 @@ class Worker:
         for partition in new:
             await self._end(("updates", partition))
             if partition in self._monitors:
-                self._monitors.pop(partition).close()
+                await self._monitors.pop(partition).close()
         tps = [TP(topics.pane_updates, partition) for partition in new]
         runners = await asyncio.gather(*(self._monitor_of(tp) for tp in tps))
         for tp, monitor in zip(tps, runners, strict=True):
