@@ -145,7 +145,7 @@ def minutes(begin_ms: int) -> Iterator[list[tuple[int, bytes, bytes]]]:
         told = []
         for partition in range(PARTITIONS):
             rng = np.random.default_rng((partition, i))
-            bad = 50 + 10 * partition <= i < 90
+            bad = 40 + 10 * partition <= i < 75
             wrong = int(rng.binomial(150, 0.45 if bad else 0.05))
             rows = pane(begin_ms + i * MINUTE_MS, f"m{partition}", 150, wrong)
             told.append((partition, messages.PANES, messages.encode_panes(rows)))
@@ -191,7 +191,7 @@ def test_a_worker_killed_around_its_transactions_tells_each_alert_and_drift_once
             )  # fmt: skip
         assert producer.flush(20) == 0
         # A worker at work finds what it dies of; the rest of the day waits until it has.
-        while i % 50 == 49 and started < 3 and time.monotonic() < deadline_s:
+        while i in (75, 110) and started < 3 and time.monotonic() < deadline_s:
             if process.poll() is not None:
                 process = scene.start(*next(kills))
                 started += 1
@@ -201,7 +201,7 @@ def test_a_worker_killed_around_its_transactions_tells_each_alert_and_drift_once
     alerts = [alert for found, _ in expected for alert in found]
     drifts = [drift for _, found in expected for drift in found]
     assert len(alerts) >= 8
-    assert len(drifts) >= 4
+    assert len(drifts) >= 2
     while len(scene.alerts()) < len(alerts) and time.monotonic() < deadline_s:
         assert process.poll() is None, scene.log()
         time.sleep(0.5)
