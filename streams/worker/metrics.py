@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.worker.partition_runner import Standing
+from streams.worker.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,29 @@ SERIES = (
     Series("aftcast_waiting_predictions", "gauge", "In memory.", lambda s, _: s.waiting_predictions),
     Series("aftcast_waiting_bytes", "gauge", "Memory of predictions.", lambda s, _: s.waiting_bytes),
     Series("aftcast_pane_bytes", "gauge", "Memory of panes.", lambda s, _: s.pane_bytes),
+    Series("aftcast_panes", "gauge", "Rows of panes in memory, segments counted.", lambda s, _: s.panes),
     Series("aftcast_pending_records", "gauge", "Fetched, not applied.", lambda s, _: s.pending_records),
     Series("aftcast_caught_up", "gauge", "1: all there was is applied.", lambda s, _: float(s.caught_up)),
     Series("aftcast_settled", "gauge", "1: results are sent onward.", lambda s, _: float(s.settled)),
+    Series(
+        "aftcast_restore_records",
+        "gauge",
+        "Records that are read again after the partition was taken over; 0 once that is done.",
+        lambda s, _: s.restored[1],
+    ),
+    Series(
+        "aftcast_restored_records",
+        "gauge",
+        "Records of these that are applied again.",
+        lambda s, _: s.restored[0],
+    ),
+    Series("aftcast_checkpoints", "counter", "Checkpoints committed.", lambda s, _: s.checkpoints),
+    Series(
+        "aftcast_checkpoint_age_seconds",
+        "gauge",
+        "Since the last one was committed; 0 before the first.",
+        lambda s, now_ms: max(0, now_ms - s.checkpoint_ms) / 1000 if s.checkpoints else 0.0,
+    ),
     Series(
         "aftcast_lag_seconds",
         "gauge",
