@@ -68,12 +68,14 @@ class JoinResult:
 
     ``outcome`` per prediction (streams.join.layout), pairs that changed, ``event`` of them being the row of
     the decoded batch, and labels, of dtype LABEL, that turned out to be no numbers where the model is a
-    regression.
+    regression. ``early`` is the lowest offset of a label that met a prediction and whose record time is
+    before the time of that, -1 where there is none.
     """
 
     outcome: np.ndarray
     changes: PairChanges
     dead_labels: np.ndarray
+    early: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,11 @@ class HotJoin:
         number = self._with_vectors(batch)
         outcome = np.empty(n, np.uint8)
         all_changes, all_dead = [], []
-        answers, ask, begin = _NO_ANSWERS, np.full(2, -1, np.int64), 0
+        answers, ask, begin = _NO_ANSWERS, np.full(3, -1, np.int64), 0
         while begin < n:
             changes = np.empty(n - begin, PAIR_CHANGE)
             dead = np.empty(self.labels_in_memory + 1, LABEL)
-            ask[:] = -1
+            ask[:2] = -1
             begin, n_changes, n_dead = kernels.add_predictions(
                 batch.id_low, batch.id_high, batch.time_ms, batch.profile, number, begin, self.floor_ms,
                 self._predictions.rows, self._table, self._labels.rows, self._label_table, self._pairs.rows,
@@ -165,7 +167,7 @@ class HotJoin:
                 answers = np.vstack([answers, self._answer(self._row(ask[0]), self._row(ask[1]), meaning)])
         changed = _joined(all_changes, PAIR_CHANGE)
         changed["event"] = batch.row[changed["event"]]
-        return JoinResult(outcome, changed, _joined(all_dead, LABEL))
+        return JoinResult(outcome, changed, _joined(all_dead, LABEL), int(ask[2]))
 
     def add_labels(self, batch: CodedLabels, meaning: Meaning) -> JoinResult:
         """Take in labels, in offset order; ``outcome`` of the result is empty."""
@@ -178,11 +180,11 @@ class HotJoin:
         self._reserve_labels(n)
         room = 4 * n + 64
         all_changes, all_dead = [], []
-        answers, ask, begin = _NO_ANSWERS, np.full(2, -1, np.int64), 0
+        answers, ask, begin = _NO_ANSWERS, np.full(3, -1, np.int64), 0
         while begin < n:
             self._reserve_pairs(n)
             changes, dead = np.empty(room, PAIR_CHANGE), np.empty(n, LABEL)
-            ask[:] = -1
+            ask[:2] = -1
             start = begin
             begin, n_changes, n_dead = kernels.add_labels(
                 rows, begin, self.floor_ms,
@@ -200,7 +202,13 @@ class HotJoin:
             elif begin == start:
                 room *= 2  # one label that meets more predictions than there was room for
                 self._reserve_pairs(room)
-        return JoinResult(np.empty(0, np.uint8), _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL))
+        changed, dead_labels = _joined(all_changes, PAIR_CHANGE), _joined(all_dead, LABEL)
+        return JoinResult(np.empty(0, np.uint8), changed, dead_labels, int(ask[2]))
+
+    @property
+    def first_prediction(self) -> int:
+        """The sequence number of the oldest prediction in memory."""
+        return int(self._positions[P_FIRST])
 
     @property
     def next_prediction(self) -> int:

@@ -205,7 +205,8 @@ def add_predictions(  # type: ignore[no-untyped-def]
     """Take in predictions ``begin`` and on; room for all of them must be there.
 
     Returns (next row, changes written, dead labels written). Stops before a row whose labels it cannot
-    order, and writes their sequence numbers into ``ask``.
+    order, and writes their sequence numbers into ``ask``. Its third number is the lowest offset of a label
+    that met a prediction and came before the time of it.
     """
     mask, label_mask = np.uint64(len(table) - 1), np.uint64(len(label_table) - 1)
     n_changes, n_dead = 0, 0
@@ -297,6 +298,8 @@ def add_predictions(  # type: ignore[no-untyped-def]
                 else:
                     if label.kind != NULL:
                         _learn(pairs[p.pair], label, flags, profile_class[profile[i]], text_numbers)
+                    if label.record_time_ms < time_ms[i] and (ask[2] < 0 or label.offset < ask[2]):
+                        ask[2] = label.offset
                     if seq != winner and label.state != JOINED:
                         _set_state(label, REPLACED, counters)
             seq = label.older
@@ -321,11 +324,17 @@ def add_labels(  # type: ignore[no-untyped-def]
 
     Returns (next row, changes written, dead labels written). Stops before a row for whose matches
     ``changes`` or ``pairs`` has no room, or whose order it cannot tell (``ask[0]`` is then not -1).
+    ``ask[2]`` is as in ``add_predictions``.
     """
     mask, label_mask = np.uint64(len(table) - 1), np.uint64(len(label_table) - 1)
     n_changes, n_dead = 0, 0
     for i in range(begin, len(batch)):
         new = batch[i]
+        if new.record_time_ms < floor_ms:
+            # Left to the cold join, whether its prediction comes before or after it: so order never shows.
+            counters[C_LABELS] += 1
+            counters[C_COLD_LABELS] += 1
+            continue
         matches, blocked = 0, False
         place = new.id_low & mask
         while table[place] >= 0:
@@ -375,6 +384,8 @@ def add_labels(  # type: ignore[no-untyped-def]
             if flags & REGRESSION and _no_number(new):
                 unusable = True
                 continue
+            if new.record_time_ms < p.time_ms and (ask[2] < 0 or new.offset < ask[2]):
+                ask[2] = new.offset
             if p.pair < 0:
                 if p.pair == IMPLICIT:
                     counters[C_IMPLICIT_REPLACED] += 1

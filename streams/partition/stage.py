@@ -4,14 +4,16 @@ Pure: no clock, no I/O. The same code runs behind Faust, behind ``aftcast replay
 """
 
 import secrets
-from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from schemas.checkpoints import FloorStep
+from schemas.checkpoints import Checkpoint, FloorStep
 from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
+from schemas.features import FEATURE_COLUMNS
 from schemas.panes import PANE_COLUMNS
 from schemas.records import DeadLetter, DecodedBatch, IntArray
 from schemas.settings import JoinSettings, MonitorSettings
@@ -26,13 +28,15 @@ from streams.partition.counters import StageCounters
 from streams.partition.dead_letters import labels_no_numbers, reused_ids
 from streams.partition.examples import Examples
 from streams.partition.implicit import DueQueue, ImplicitSettings
+from streams.partition.low_water import LowWater
 from streams.partition.meaning import Meanings
 from streams.partition.reading import chosen_rows
+from streams.partition.restoring import Actions, Restoring, last_offset, without
 from streams.partition.watermarks import Watermarks
 
-FLOOR_STEPS_KEPT = 10_000  # a week of minutes; the oldest go
 SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
 NO_ROWS = pa.RecordBatch.from_pylist([], PANE_COLUMNS)  # made once: quiet panes come by the thousand
+NO_FEATURES = pa.RecordBatch.from_pylist([], FEATURE_COLUMNS)
 ROWS_AT_ONCE = 4_096  # of panes read out
 FEATURE_ROWS_AT_ONCE = 256  # of panes, each with all its features
 EPOCH_SHIFT = 44  # of a revision: the epoch, then the offsets applied in both topics
@@ -93,7 +97,12 @@ class PartitionStage:
         self._last_features: list[pa.RecordBatch] = []
         self.next_inference_offset = 0
         self.next_label_offset = 0
-        self.floor_steps: deque[FloorStep] = deque(maxlen=FLOOR_STEPS_KEPT)
+        self._low_water = LowWater(floor_ms)
+        self._restoring: Restoring | None = None
+        self._resumed_from: Checkpoint | None = None
+        self._lost_until_ms = 0
+        self._set_aside = np.zeros(0, np.int64)  # offsets of a checkpoint's reused ids
+        self._read_until_ms = (0, 0)
         self._last_rows: list[pa.RecordBatch] = []
         self._dead_letters: list[DeadLetter] = []
         self._watermarks = Watermarks(vocabulary.stream_names)
@@ -107,48 +116,52 @@ class PartitionStage:
 
     # -- events in -----------------------------------------------------------------------------------------
 
+    def start_at(self, inference_offset: int, label_offset: int) -> None:
+        """Begin at these offsets, without anything that was before; for a partition without a checkpoint."""
+        self.next_inference_offset, self.next_label_offset = inference_offset, label_offset
+
+    def resume_from(
+        self, checkpoint: Checkpoint, lost_until_ms: int = 0, first_offsets: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Go back to a checkpoint: read both inputs again from its low-water offsets, before anything else.
+
+        Until the checkpoint's offsets are reached, nothing is sent and time stands still. Batches of both
+        inputs may come in any order; what lies beyond is applied after it.
+
+        Parameters
+        ----------
+        checkpoint
+            Where the partition stood.
+        lost_until_ms
+            Panes that start below it cannot be rebuilt whole, as the log does not reach back: they stay as
+            they were last sent, and what still comes for them is left to the cold join.
+        first_offsets
+            Of inference events and labels: where the logs begin, if that is above the low water.
+        """
+        self._resumed_from, self._lost_until_ms = checkpoint, lost_until_ms
+        self._set_aside = np.array(checkpoint.reused, np.int64)
+        self._low_water = LowWater(checkpoint.floor_ms)
+        self._low_water.steps.extend(checkpoint.steps)
+        self._join.raise_floor(checkpoint.floor_ms, self._coder.profiles())
+        self.start_at(checkpoint.inference_offset, checkpoint.label_offset)
+        actions = Actions(self._predict, self._label, self._raise_floor)
+        self._restoring = Restoring(checkpoint, actions, first_offsets)
+        if self._restoring.go_on():
+            self._resume()
+
     def apply_inference(self, batch: DecodedBatch) -> None:
         """Take in a decoded batch of inference events; offsets must follow those of the batch before."""
-        columns = batch.columns
-        self._inference_read += columns.num_rows + len(batch.dead_letters)
-        self._inference_dead += len(batch.dead_letters)
-        self._dead_letters += batch.dead_letters
-        self.next_inference_offset = _next_offset(self.next_inference_offset, batch)
-        if not columns.num_rows:
-            return
-        coded, tests = self._coder.predictions(columns)
-        self._tests += tests
-        meaning = self._meanings.now()
-        first = self._join.next_prediction
-        result = self._join.add_predictions(coded, meaning)
-        taken = np.flatnonzero(result.outcome == ACCEPTED)
-        repeats = np.flatnonzero(result.outcome == DUPLICATE)
-        self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
-        self.features.add(columns.column("features"), coded, taken, meaning.profiles)
-        self._settle(result, meaning, columns)
-        reused = np.flatnonzero(result.outcome == REUSED)
-        if len(reused):
-            letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
-            self._inference_dead += len(letters)
-            self._dead_letters += letters
-        if self._implicit:
-            self._await_implicit(coded, taken, first, meaning)
-        used = result.outcome != BELOW_FLOOR
-        self._watermarks.note(coded.stream[used], coded.time_ms[used])
-        self._hold_the_cap()
+        if self._restoring is None:
+            self._predict(batch)
+        elif self._restoring.put(0, batch):
+            self._resume()
 
     def apply_labels(self, batch: DecodedBatch) -> None:
         """Take in a decoded batch of label events."""
-        columns = batch.columns
-        self._labels_read += columns.num_rows + len(batch.dead_letters)
-        self._labels_dead += len(batch.dead_letters)
-        self._dead_letters += batch.dead_letters
-        self.next_label_offset = _next_offset(self.next_label_offset, batch)
-        if not columns.num_rows:
-            return
-        coded = self._coder.labels(columns)
-        meaning = self._meanings.now()
-        self._settle(self._join.add_labels(coded, meaning), meaning, columns)
+        if self._restoring is None:
+            self._label(batch)
+        elif self._restoring.put(1, batch):
+            self._resume()
 
     def limit_waiting(self, max_bytes: int) -> None:
         """Set what waiting predictions may take here: a worker's memory is shared by its partitions."""
@@ -159,6 +172,9 @@ class PartitionStage:
 
         With the smaller of them come implicit labels, and behind them the floor.
         """
+        if self._restoring is not None:
+            return
+        self._read_until_ms = inference_ms, labels_ms
         aligned_ms = min(inference_ms, labels_ms)
         if self._implicit:
             self._give_implicit(aligned_ms)
@@ -175,7 +191,7 @@ class PartitionStage:
     def take_changed(self) -> pa.RecordBatch:
         """Return the rows, of ``PANE_COLUMNS``, that changed since the last call."""
         rows = self._panes.changed_rows()
-        if not len(rows) and not self._last_rows:
+        if self.restoring or (not len(rows) and not self._last_rows):
             return NO_ROWS
         batches = [*self._last_rows, self._batch(rows)]
         self._panes.mark_read(rows)
@@ -187,6 +203,8 @@ class PartitionStage:
 
         With ``closed_ms`` only those of panes that end at or before it: an open pane changes all the time.
         """
+        if self.restoring:
+            return NO_FEATURES
         last, self._last_features = self._last_features, []
         return pa.concat_batches([*last, self.features.changed_rows(self.revision, closed_ms)])
 
@@ -226,8 +244,43 @@ class PartitionStage:
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
+        if self.restoring:
+            return ()
         letters, self._dead_letters = tuple(self._dead_letters), []
         return letters
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the partition stands, and from where on its inputs are needed to get there again.
+
+        While it is being restored that is the checkpoint from which it resumes, under its own epoch.
+        """
+        if self._restoring is not None and self._resumed_from is not None:
+            return replace(self._resumed_from, epoch=self.epoch)
+        inference_low, label_low = self._lows()
+        marks = self._low_water
+        return Checkpoint(
+            partition=self.partition,
+            epoch=self.epoch,
+            inference_offset=self.next_inference_offset,
+            label_offset=self.next_label_offset,
+            inference_low=inference_low,
+            label_low=label_low,
+            floor_ms=marks.floor_ms,
+            steps=tuple(marks.steps),
+            reused=marks.reused,
+            inference_ms=self._read_until_ms[0],
+            labels_ms=self._read_until_ms[1],
+        )
+
+    @property
+    def restoring(self) -> bool:
+        """Whether the inputs are still being read again up to a checkpoint."""
+        return self._restoring is not None
+
+    @property
+    def restored(self) -> tuple[int, int]:
+        """Offsets that are applied again, and how many there are in all; (0, 0) once that is over."""
+        return (0, 0) if self._restoring is None else self._restoring.progress
 
     @property
     def counters(self) -> StageCounters:
@@ -267,6 +320,86 @@ class PartitionStage:
         return self._watermarks.by_model()
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _predict(self, batch: DecodedBatch) -> None:
+        columns = batch.columns
+        self._inference_read += columns.num_rows + len(batch.dead_letters)
+        self._inference_dead += len(batch.dead_letters)
+        self._dead_letters += batch.dead_letters
+        self.next_inference_offset = max(self.next_inference_offset, last_offset(batch) + 1)
+        if len(self._set_aside):
+            kept = without(columns, self._set_aside)
+            self._inference_dead += columns.num_rows - kept.num_rows
+            columns = kept
+        if not columns.num_rows:
+            return
+        coded, tests = self._coder.predictions(columns)
+        self._tests += tests
+        meaning = self._meanings.now()
+        first = self._join.next_prediction
+        result = self._join.add_predictions(coded, meaning)
+        first_offset = columns.column("offset")[0].as_py()
+        self._low_water.note_predictions(first, self._join.next_prediction, first_offset)
+        self._low_water.note_early(self._join.next_prediction, result.early)
+        taken = np.flatnonzero(result.outcome == ACCEPTED)
+        repeats = np.flatnonzero(result.outcome == DUPLICATE)
+        self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
+        self.features.add(columns.column("features"), coded, taken, meaning.profiles)
+        self._settle(result, meaning, columns)
+        reused = np.flatnonzero(result.outcome == REUSED)
+        if len(reused):
+            letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
+            self._inference_dead += len(letters)
+            self._dead_letters += letters
+            self._low_water.note_reused(coded.offset[reused].tolist())
+        if self._implicit:
+            self._await_implicit(coded, taken, first, meaning)
+        used = result.outcome != BELOW_FLOOR
+        self._watermarks.note(coded.stream[used], coded.time_ms[used])
+        if self._restoring is None:
+            self._hold_the_cap()
+
+    def _label(self, batch: DecodedBatch) -> None:
+        columns = batch.columns
+        self._labels_read += columns.num_rows + len(batch.dead_letters)
+        self._labels_dead += len(batch.dead_letters)
+        self._dead_letters += batch.dead_letters
+        self.next_label_offset = max(self.next_label_offset, last_offset(batch) + 1)
+        if not columns.num_rows:
+            return
+        newest_ms = pc.max(columns.column("record_time_ms")).as_py()
+        self._low_water.note_labels(columns.column("offset")[0].as_py(), newest_ms)
+        coded = self._coder.labels(columns)
+        meaning = self._meanings.now()
+        result = self._join.add_labels(coded, meaning)
+        self._low_water.note_early(self._join.next_prediction, result.early)
+        self._settle(result, meaning, columns)
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint, which is reached: what was sent before is not sent again."""
+        checkpoint, restoring = self._resumed_from, self._restoring
+        assert checkpoint is not None and restoring is not None  # noqa: S101, PT018 (resume_from set both)
+        self._restoring = None
+        self._low_water.note_reused(list(checkpoint.reused))
+        self._set_aside = np.zeros(0, np.int64)
+        self._read_until_ms = checkpoint.inference_ms, checkpoint.labels_ms
+        if self._implicit:
+            self._give_implicit(min(self._read_until_ms))
+        lost_ms = -(-self._lost_until_ms // self._width_ms) * self._width_ms
+        self._raise_floor(lost_ms)
+        self._last_rows, self._last_features, self._dead_letters = [], [], []
+        predictions, labels = restoring.rest()
+        for batch in predictions:
+            self._predict(batch)
+        for batch in labels:
+            self._label(batch)
+
+    def _lows(self) -> tuple[int, int]:
+        join, marks = self._join, self._low_water
+        inference = marks.inference(join.first_prediction, join.next_prediction, self.next_inference_offset)
+        labels = marks.labels(self.floor_ms, join.first_prediction, self.next_label_offset)
+        marks.forget(inference, labels)
+        return inference, labels
 
     def _batch(self, rows: IntArray) -> pa.RecordBatch:
         return self._rows.batch(rows, self.revision, self._examples.of)
@@ -325,11 +458,7 @@ class PartitionStage:
             self._last_features.append(features)
         self.features.drop_below(floor_ms)
         self._join.raise_floor(floor_ms, self._coder.profiles())
-        self.floor_steps.append(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
-
-
-def _next_offset(current: int, batch: DecodedBatch) -> int:
-    offsets = [letter.offset for letter in batch.dead_letters]
-    if batch.columns.num_rows:
-        offsets.append(batch.columns.column("offset")[-1].as_py())
-    return max([current, *(offset + 1 for offset in offsets)])
+        if self._restoring is None:
+            step = FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset)
+            self._low_water.note_step(step)
+            self._lows()

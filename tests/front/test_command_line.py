@@ -115,7 +115,7 @@ def test_simulated_files_replay_into_figures(tmp_path: Path) -> None:
     out = tmp_path / "result"
     shown = run(
         "replay", "--inference", f"{tmp_path}/inference.ndjson", "--labels", f"{tmp_path}/labels.ndjson",
-        "--window", "10m", "--out", str(out),
+        "--window", "10m", "--out", str(out), AFTCAST_PANES__WIDTH="10m",  # labels come for days
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert (out / "model_quality.ndjson").read_text("utf-8").count('"segment":""') >= 3

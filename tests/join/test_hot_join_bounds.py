@@ -47,7 +47,7 @@ def test_waiting_memory_stays_under_its_cap_by_raising_the_floor_which_is_counte
     counters = capped.counters
     assert counters.floors_raised_by_cap > 0
     assert capped.floor_ms > START_MS
-    assert capped.floor_steps[-1].next_inference_offset <= 20_000
+    assert capped.checkpoint().steps[-1].next_inference_offset <= 20_000
     # Still exact: what has left memory was sent first, and adds up to what came.
     sent = capped.take_changed()
     assert counters.join.accepted == 20_000
@@ -97,7 +97,8 @@ def test_a_label_in_force_outlives_the_floor_until_its_prediction_leaves():
     hot.apply_inference(decoded("inference", [prediction(1, START_MS + 9_000)]))
     hot.advance(START_MS + 15_000, START_MS + 15_000)  # the floor is above the label, below the prediction
     assert hot.take_changed()["hits"].to_pylist() == [1]
-    hot.apply_labels(decoded("label", [label(1, START_MS + 1, label="b")], 1))
+    correction = label(1, START_MS + 1, label="b") | {"record_time_ms": START_MS + 15_000}
+    hot.apply_labels(decoded("label", [correction], 1))
     row = hot.take_changed().to_pylist()[0]
     assert (row["labelled"], row["hits"], dict(row["confusion"])) == (1, 0, {"b\x1fa": 1})
 

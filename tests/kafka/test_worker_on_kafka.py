@@ -128,7 +128,7 @@ class Place:
         until(reached, lambda: f"{self.counts()}\n{self.log()}")
 
 
-def until(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], told: Callable[[], str], seconds: float = 90.0) -> None:
     deadline_s = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline_s and " stopped " not in told(), told()  # noqa: PT018

@@ -140,6 +140,8 @@ class Oracle:
         self.predictions.append((event, [label for label in usable if self._applies(label, event)]))
 
     def label(self, label):
+        if label["record_time_ms"] < self.floor_ms:
+            return  # left to the cold join
         self.labels.append(label)
         for event, labels in self.predictions:
             if event["timestamp"] >= self.floor_ms and self._applies(label, event):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from recorded import expected, full_join, make_events, write
+from recorded import START_MS, expected, full_join, make_events, write
 
 from aftcast.configuration import Configuration, Panes
 from aftcast.replay import run_replay
@@ -62,7 +62,10 @@ def milliseconds(text):
 @pytest.mark.parametrize("window_ms", [60_000, 3_600_000, 86_400_000])
 def test_every_window_equals_the_textbook_over_the_full_join(tmp_path, events, window_ms):
     predictions, labels = events
-    _, out = replay(tmp_path, predictions, labels, window_ms, config=Configuration())
+    if window_ms == 60_000:  # as many windows as scikit-learn judges in five seconds
+        predictions = [event for event in predictions if event["timestamp"] < START_MS + 2_400_000]
+    config = Configuration() if window_ms == 60_000 else WIDE
+    _, out = replay(tmp_path, predictions, labels, window_ms, config=config)
     joined = full_join(predictions, labels)
     joined["window"] = joined["timestamp"] // window_ms * window_ms
     slices = [("", joined)]
