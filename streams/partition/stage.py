@@ -384,9 +384,13 @@ class PartitionStage:
         self._set_aside = np.zeros(0, np.int64)
         self._read_until_ms = checkpoint.inference_ms, checkpoint.labels_ms
         if self._implicit:
+            # Some are below the floor by now: their panes were told, implicit labels and all.
+            self._due.keep(self._join.in_memory)
             self._give_implicit(min(self._read_until_ms))
         lost_ms = -(-self._lost_until_ms // self._width_ms) * self._width_ms
         self._raise_floor(lost_ms)
+        if self._implicit:
+            self._implicit_cold += self._due.keep(self._join.in_memory)
         self._last_rows, self._last_features, self._dead_letters = [], [], []
         predictions, labels = restoring.rest()
         for batch in predictions:
