@@ -57,7 +57,15 @@ class ColdThread(threading.Thread):
         self._held_at_s = float("-inf")
         self._monitor = configuration.monitor_settings()
         join = configuration.join
-        self._settings = ColdSettings(configuration.panes.width_ms, join.cold_interval_ms)
+        self._settings = ColdSettings(
+            configuration.panes.width_ms,
+            join.cold_interval_ms,
+            implicit_after_ms={
+                name: model.implicit_after_ms
+                for name, model in configuration.models.items()
+                if model.implicit_label is not None
+            },
+        )
         self._pass_s = min(LONGEST_PASS_S, join.cold_interval_ms / 1000)
         self.joiner = ColdJoiner(self._settings, self._compute, self._publish)
 

@@ -20,7 +20,7 @@ from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.logs import configure_logs
 from aftcast.raw_metrics import RawCollector
-from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
@@ -35,6 +35,7 @@ Role = Literal["both", "streams", "raw"]
 STOP_WITHIN_S = 5.0
 NAMED_SESSION_S = 30.0  # a member with a name that is back by then moves no partition; a container takes 20 s
 PORTS_TRIED = 20
+COLD_ANSWER_S = 600  # a query over many panes reads gigabytes
 
 log = structlog.get_logger("aftcast")
 
@@ -92,10 +93,10 @@ def raw_writer(
     )
 
 
-def open_database(configuration: Configuration) -> Client:
+def open_database(configuration: Configuration, answer_within_s: int = ANSWER_TIMEOUT_S) -> Client:
     store = configuration.clickhouse
     password = store.password.get_secret_value() if store.password else ""
-    return connect(store.url, store.user, password, store.database)
+    return connect(store.url, store.user, password, store.database, answer_within_s)
 
 
 def run(configuration: Configuration, role: Role) -> int:
@@ -131,7 +132,7 @@ class RawThread(threading.Thread):
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(name="raw", daemon=True)
-        self._cold = ColdThread(configuration, lambda: open_database(configuration))
+        self._cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
         self.writer = raw_writer(configuration, follower=self._cold)
         self._stop_event = threading.Event()
         self._failure: Exception | None = None
@@ -167,7 +168,7 @@ def _run_raw(configuration: Configuration, port: int) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    cold = ColdThread(configuration, lambda: open_database(configuration))
+    cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
     writer = raw_writer(configuration, follower=cold)
     collectors = RawCollector(writer.counters), ColdCollector(cold.joiner.counters)
     metrics = MetricsServer(*collectors, host=configuration.metrics.host, port=port)

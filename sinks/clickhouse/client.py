@@ -82,7 +82,13 @@ class Client:
         self._driver.close()
 
 
-def connect(url: str, user: str = "default", password: str = "", database: str | None = None) -> Client:
+def connect(
+    url: str,
+    user: str = "default",
+    password: str = "",
+    database: str | None = None,
+    answer_within_s: int = ANSWER_TIMEOUT_S,
+) -> Client:
     """Return a client for ``http://host:port``, ``https://host:port`` or ``chdb:///path``.
 
     Without ``database`` names must be qualified, which is how a database that is not there yet is created.
@@ -116,7 +122,7 @@ def connect(url: str, user: str = "default", password: str = "", database: str |
             password=password,
             database=database,
             connect_timeout=CONNECT_TIMEOUT_S,
-            send_receive_timeout=ANSWER_TIMEOUT_S,
+            send_receive_timeout=answer_within_s,
             # A session runs one statement at a time, and nothing here lives longer than a statement.
             autogenerate_session_id=False,
         )

@@ -135,6 +135,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "inference_ms",
         "labels_ms",
         "unmatched",
+        "floor_ms",
         "revision",
     ),
 }

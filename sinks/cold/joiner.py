@@ -1,7 +1,7 @@
 """Finds panes that late events touch, and has them computed again from raw rows when their turn comes."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
@@ -40,6 +40,7 @@ class ColdSettings:
     interval_ms: int = 60_000
     rows_at_once: int = 1_000_000
     orphan_after_ms: int = 90 * DAY_MS
+    implicit_after_ms: Mapping[str, int] = field(default_factory=dict)  # by model, of those that give them
 
 
 @dataclass(slots=True)
@@ -141,6 +142,7 @@ class ColdJoiner:
         if late:
             panes = self._store.late_predictions(late, reached.highest_floor_ms, RECORD_TIME_SLACK_MS)
             self._touch(panes, now_ms)
+        self._touch_implicit(reached, now_ms)
         if moved:
             self._store.write_scans(moved, now_ms)
             self._scans |= {scan.partition: scan for scan in moved}
@@ -165,6 +167,25 @@ class ColdJoiner:
                     f"of {end}"
                 )
         return True
+
+    def _touch_implicit(self, reached: Reached, now_ms: int) -> None:
+        """Touch panes whose implicit labels fell due when full memory had let go of them already."""
+        assert self._scans is not None, "read at the start of a run"  # noqa: S101
+        if any(report.partition not in self._scans for report in reached.progress):
+            return
+        scans = [self._scans[report.partition] for report in reached.progress]
+        before_ms = min(scan.as_of_ms for scan in scans)
+        floor_ms = max(reached.highest_floor_ms, *(scan.floor_ms for scan in scans))
+        for model, after_ms in self._settings.implicit_after_ms.items():
+            # Without a cap the floor follows what is due; above it, it was raised.
+            raised = any(
+                scan.floor_ms > scan.as_of_ms - after_ms or now.floor_ms > now.as_of_ms - after_ms
+                for scan, now in ((s, s.moved_to(r)) for s, r in zip(scans, reached.progress, strict=True))
+            )
+            begin_ms = before_ms - after_ms - self._settings.pane_width_ms
+            end_ms = min(reached.as_of_ms - after_ms, floor_ms)
+            if raised and begin_ms < end_ms:
+                self._touch(self._store.panes_between(model, begin_ms, end_ms), now_ms)
 
     def _try_open_labels(self, reached: Reached, now_ms: int) -> None:
         self._touch(

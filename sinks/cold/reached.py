@@ -115,6 +115,12 @@ class Scan:
     inference_ms: int = 0
     labels_ms: int = 0
     unmatched: int = 0
+    floor_ms: int = 0
+
+    @property
+    def as_of_ms(self) -> int:
+        """Record time up to which both inputs were applied."""
+        return min(self.inference_ms, self.labels_ms)
 
     def is_new(self, report: Progress) -> bool:
         """Whether something may have come without a partner since."""
@@ -129,4 +135,5 @@ class Scan:
             inference_ms=max(report.inference_ms, self.inference_ms),
             labels_ms=max(report.labels_ms, self.labels_ms),
             unmatched=report.unmatched,
+            floor_ms=max(report.floor_ms, self.floor_ms),
         )

@@ -134,6 +134,17 @@ class ColdStore:
         """Return panes that labels with offsets in ``[begin, end)`` touch."""
         return self._touched(self._arrived(partition, begin, end), floor_ms)
 
+    def panes_between(self, model: str, begin_ms: int, end_ms: int) -> list[Pane]:
+        """Return panes of a model that start in ``[begin_ms, end_ms)``."""
+        rows = self._client.rows(
+            f"SELECT DISTINCT toInt64(toUnixTimestamp(pane_start)) * 1000 AS start "  # noqa: S608
+            f"FROM {self._db}.rollups WHERE model = {{model:String}} AND segment = '' "
+            f"AND pane_start >= toDateTime({-(-begin_ms // 1000)}, 'UTC') "
+            f"AND pane_start < toDateTime({-(-end_ms // 1000)}, 'UTC') ORDER BY start",
+            {"model": model},
+        )
+        return [(model, row["start"]) for row in rows]
+
     def keep_open(self, partition: int, begin: int, end: int, now_ms: int) -> None:
         """Note which of these labels have no prediction."""
         labels = self._arrived(partition, begin, end)

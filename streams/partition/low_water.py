@@ -49,7 +49,7 @@ class LowWater:
         else:
             self._labels.append([first_offset, newest_ms, newest_ms])
 
-    def note_reused(self, offsets: list[int]) -> None:
+    def note_reused(self, offsets: tuple[int, ...]) -> None:
         """Mark predictions that were set aside, as their id was taken."""
         self._reused += offsets
 

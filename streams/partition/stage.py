@@ -1,9 +1,8 @@
-"""Stage 1 of one partition: codes, join and panes, one batch in, changed panes out.
+"""Stage 1 of one partition: decoded batches in, changed panes out, and a checkpoint to go back to.
 
 Pure: no clock, no I/O. The same code runs behind Faust, behind ``aftcast replay`` and in tests.
 """
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -12,29 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.checkpoints import Checkpoint, FloorStep
-from schemas.coded import ANSWERED, REGRESSION, CodedPredictions
 from schemas.features import FEATURE_COLUMNS
 from schemas.panes import PANE_COLUMNS
-from schemas.records import DeadLetter, DecodedBatch, IntArray
+from schemas.records import DeadLetter, DecodedBatch
 from schemas.settings import JoinSettings, MonitorSettings
-from streams.codes.coder import Coder
 from streams.features.names.slots import LeftOut
 from streams.features.store import FeatureStore
-from streams.join.hot import HotJoin, JoinResult, Meaning
-from streams.join.layout import ACCEPTED, BELOW_FLOOR, DUPLICATE, REUSED
-from streams.panes.rows import PaneRows
-from streams.panes.store import PaneStore
 from streams.partition.counters import StageCounters
-from streams.partition.dead_letters import labels_no_numbers, reused_ids
-from streams.partition.examples import Examples
-from streams.partition.implicit import DueQueue, ImplicitSettings
 from streams.partition.low_water import LowWater
-from streams.partition.meaning import Meanings
+from streams.partition.memory import Memory
 from streams.partition.reading import chosen_rows
 from streams.partition.restoring import Actions, Restoring, last_offset, without
-from streams.partition.watermarks import Watermarks
 
-SHARE_DROPPED_BY_CAP = 0.1  # of the waiting predictions, so that the cap does not raise the floor each batch
 NO_ROWS = pa.RecordBatch.from_pylist([], PANE_COLUMNS)  # made once: quiet panes come by the thousand
 NO_FEATURES = pa.RecordBatch.from_pylist([], FEATURE_COLUMNS)
 ROWS_AT_ONCE = 4_096  # of panes read out
@@ -70,31 +58,10 @@ class PartitionStage:
     ) -> None:
         self.partition = partition
         self.epoch = epoch
-        self._inference_topic, self._label_topic = topics
+        self.memory = Memory(partition, floor_ms, monitor, topics)
         self._settings = join
         self._max_waiting_bytes = join.max_waiting_bytes
         self._width_ms = monitor.pane_width_ms
-        self._coder = Coder(monitor.models, (secrets.randbits(64), secrets.randbits(64)), self._width_ms)
-        self._join = HotJoin(floor_ms)
-        self._panes = PaneStore(self._width_ms)
-        self._examples = Examples(self._width_ms)
-        vocabulary = self._coder.vocabulary
-        self._rows = PaneRows(
-            self._panes,
-            partition,
-            vocabulary.stream_names,
-            vocabulary.segments.names.texts,
-            vocabulary.class_text,
-            vocabulary.statuses.texts,
-        )
-        self.features = FeatureStore(
-            self._width_ms,
-            partition,
-            vocabulary.stream_names,
-            vocabulary.segments.names.texts,
-            monitor.segments,
-        )
-        self._last_features: list[pa.RecordBatch] = []
         self.next_inference_offset = 0
         self.next_label_offset = 0
         self._low_water = LowWater(floor_ms)
@@ -104,15 +71,11 @@ class PartitionStage:
         self._set_aside = np.zeros(0, np.int64)  # offsets of a checkpoint's reused ids
         self._read_until_ms = (0, 0)
         self._last_rows: list[pa.RecordBatch] = []
+        self._last_features: list[pa.RecordBatch] = []
         self._dead_letters: list[DeadLetter] = []
-        self._watermarks = Watermarks(vocabulary.stream_names)
-        self._inference_read = self._labels_read = self._tests = 0
+        self._inference_read = self._labels_read = 0
         self._inference_dead = self._labels_dead = 0
         self._raised_by_cap = 0
-        self._implicit = ImplicitSettings(monitor.models)
-        self._due = DueQueue(self._width_ms)
-        self._implicit_cold = self._implicit_unusable = 0
-        self._meanings = Meanings(self._coder, self._implicit)
 
     # -- events in -----------------------------------------------------------------------------------------
 
@@ -142,7 +105,7 @@ class PartitionStage:
         self._set_aside = np.array(checkpoint.reused, np.int64)
         self._low_water = LowWater(checkpoint.floor_ms)
         self._low_water.steps.extend(checkpoint.steps)
-        self._join.raise_floor(checkpoint.floor_ms, self._coder.profiles())
+        self.memory.raise_floor(checkpoint.floor_ms, self.revision)
         self.start_at(checkpoint.inference_offset, checkpoint.label_offset)
         actions = Actions(self._predict, self._label, self._raise_floor)
         self._restoring = Restoring(checkpoint, actions, first_offsets)
@@ -176,9 +139,9 @@ class PartitionStage:
             return
         self._read_until_ms = inference_ms, labels_ms
         aligned_ms = min(inference_ms, labels_ms)
-        if self._implicit:
-            self._give_implicit(aligned_ms)
-        horizon_ms = max(self._settings.hot_horizon_ms, self._implicit.longest_ms)
+        self.memory.give_implicit(aligned_ms)
+        self._set_letters_aside()
+        horizon_ms = max(self._settings.hot_horizon_ms, self.memory.implicit.longest_ms)
         self._raise_floor((aligned_ms - horizon_ms) // self._width_ms * self._width_ms)
 
     # -- results out ---------------------------------------------------------------------------------------
@@ -190,11 +153,11 @@ class PartitionStage:
 
     def take_changed(self) -> pa.RecordBatch:
         """Return the rows, of ``PANE_COLUMNS``, that changed since the last call."""
-        rows = self._panes.changed_rows()
+        rows = self.memory.panes.changed_rows()
         if self.restoring or (not len(rows) and not self._last_rows):
             return NO_ROWS
-        batches = [*self._last_rows, self._batch(rows)]
-        self._panes.mark_read(rows)
+        batches = [*self._last_rows, self.memory.rows(rows, self.revision)]
+        self.memory.panes.mark_read(rows)
         self._last_rows = []
         return pa.concat_batches(batches) if len(batches) > 1 else batches[0]
 
@@ -224,7 +187,7 @@ class PartitionStage:
 
     def models(self) -> list[str]:
         """Return the models met so far, sorted."""
-        return sorted({model for model, _ in self._coder.vocabulary.stream_names})
+        return sorted({model for model, _ in self.memory.vocabulary.stream_names})
 
     def panes_of(
         self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
@@ -238,9 +201,9 @@ class PartitionStage:
         start_ms, end_ms
             Only panes that start in ``[start_ms, end_ms)``.
         """
-        rows = chosen_rows(self._panes, self._coder.vocabulary, model, start_ms, end_ms)
+        rows = chosen_rows(self.memory.panes, self.memory.vocabulary, model, start_ms, end_ms)
         for begin in range(0, len(rows), ROWS_AT_ONCE):
-            yield self._batch(rows[begin : begin + ROWS_AT_ONCE])
+            yield self.memory.rows(rows[begin : begin + ROWS_AT_ONCE], self.revision)
 
     def take_dead_letters(self) -> tuple[DeadLetter, ...]:
         """Return what was set aside since the last call."""
@@ -248,6 +211,11 @@ class PartitionStage:
             return ()
         letters, self._dead_letters = tuple(self._dead_letters), []
         return letters
+
+    @property
+    def features(self) -> FeatureStore:
+        """What is counted of features."""
+        return self.memory.features
 
     def checkpoint(self) -> Checkpoint:
         """Return where the partition stands, and from where on its inputs are needed to get there again.
@@ -284,45 +252,45 @@ class PartitionStage:
 
     @property
     def counters(self) -> StageCounters:
-        join = self._join.counters
+        join = self.memory.join.counters
         return StageCounters(
             inference_read=self._inference_read,
             inference_dead_lettered=self._inference_dead,
-            tests=self._tests,
+            tests=self.memory.tests,
             labels_read=self._labels_read,
             labels_dead_lettered=self._labels_dead + join.dead_labels,
             join=join,
             floors_raised_by_cap=self._raised_by_cap,
-            implicit_cold=self._implicit_cold,
-            implicit_unusable=self._implicit_unusable,
-            scores_not_one=self._coder.scores_not_one,
+            implicit_cold=self.memory.implicit_cold,
+            implicit_unusable=self.memory.implicit_unusable,
+            scores_not_one=self.memory.scores_not_one,
         )
 
     @property
     def floor_ms(self) -> int:
-        return self._join.floor_ms
+        return self.memory.join.floor_ms
 
     @property
     def waiting_bytes(self) -> int:
-        return self._join.prediction_bytes + self._due.nbytes
+        return self.memory.waiting_bytes
 
     @property
     def pane_bytes(self) -> int:
-        return self._panes.nbytes + self.features.nbytes + self._examples.nbytes
+        return self.memory.pane_bytes
 
     @property
     def predictions_in_memory(self) -> int:
-        return self._join.waiting_predictions
+        return self.memory.join.waiting_predictions
 
     @property
     def watermarks(self) -> dict[str, int]:
         """The largest event time seen, by model."""
-        return self._watermarks.by_model()
+        return self.memory.watermarks.by_model()
 
     # -- inside --------------------------------------------------------------------------------------------
 
     def _predict(self, batch: DecodedBatch) -> None:
-        columns = batch.columns
+        columns, marks, join = batch.columns, self._low_water, self.memory.join
         self._inference_read += columns.num_rows + len(batch.dead_letters)
         self._inference_dead += len(batch.dead_letters)
         self._dead_letters += batch.dead_letters
@@ -333,34 +301,18 @@ class PartitionStage:
             columns = kept
         if not columns.num_rows:
             return
-        coded, tests = self._coder.predictions(columns)
-        self._tests += tests
-        meaning = self._meanings.now()
-        first = self._join.next_prediction
-        result = self._join.add_predictions(coded, meaning)
-        first_offset = columns.column("offset")[0].as_py()
-        self._low_water.note_predictions(first, self._join.next_prediction, first_offset)
-        self._low_water.note_early(self._join.next_prediction, result.early)
-        taken = np.flatnonzero(result.outcome == ACCEPTED)
-        repeats = np.flatnonzero(result.outcome == DUPLICATE)
-        self._panes.add_predictions(coded, taken, repeats, meaning.profiles)
-        self.features.add(columns.column("features"), coded, taken, meaning.profiles)
-        self._settle(result, meaning, columns)
-        reused = np.flatnonzero(result.outcome == REUSED)
-        if len(reused):
-            letters = reused_ids(self._inference_topic, self.partition, columns, coded.row[reused])
-            self._inference_dead += len(letters)
-            self._dead_letters += letters
-            self._low_water.note_reused(coded.offset[reused].tolist())
-        if self._implicit:
-            self._await_implicit(coded, taken, first, meaning)
-        used = result.outcome != BELOW_FLOOR
-        self._watermarks.note(coded.stream[used], coded.time_ms[used])
+        first = join.next_prediction
+        added = self.memory.add_predictions(columns)
+        self._inference_dead += len(added.reused)
+        marks.note_predictions(first, join.next_prediction, columns.column("offset")[0].as_py())
+        marks.note_early(join.next_prediction, added.early)
+        marks.note_reused(added.reused)
+        self._set_letters_aside()
         if self._restoring is None:
             self._hold_the_cap()
 
     def _label(self, batch: DecodedBatch) -> None:
-        columns = batch.columns
+        columns, marks = batch.columns, self._low_water
         self._labels_read += columns.num_rows + len(batch.dead_letters)
         self._labels_dead += len(batch.dead_letters)
         self._dead_letters += batch.dead_letters
@@ -368,29 +320,30 @@ class PartitionStage:
         if not columns.num_rows:
             return
         newest_ms = pc.max(columns.column("record_time_ms")).as_py()
-        self._low_water.note_labels(columns.column("offset")[0].as_py(), newest_ms)
-        coded = self._coder.labels(columns)
-        meaning = self._meanings.now()
-        result = self._join.add_labels(coded, meaning)
-        self._low_water.note_early(self._join.next_prediction, result.early)
-        self._settle(result, meaning, columns)
+        marks.note_labels(columns.column("offset")[0].as_py(), newest_ms)
+        added = self.memory.add_labels(columns)
+        marks.note_early(self.memory.join.next_prediction, added.early)
+        self._set_letters_aside()
+
+    def _set_letters_aside(self) -> None:
+        self._dead_letters += self.memory.dead_letters
+        self.memory.dead_letters.clear()
 
     def _resume(self) -> None:
         """Go on from the checkpoint, which is reached: what was sent before is not sent again."""
         checkpoint, restoring = self._resumed_from, self._restoring
         assert checkpoint is not None and restoring is not None  # noqa: S101, PT018 (resume_from set both)
         self._restoring = None
-        self._low_water.note_reused(list(checkpoint.reused))
+        self._low_water.note_reused(checkpoint.reused)
         self._set_aside = np.zeros(0, np.int64)
         self._read_until_ms = checkpoint.inference_ms, checkpoint.labels_ms
-        if self._implicit:
-            # Some are below the floor by now: their panes were told, implicit labels and all.
-            self._due.keep(self._join.in_memory)
-            self._give_implicit(min(self._read_until_ms))
+        # Some are below the floor by now: their panes were told, implicit labels and all.
+        self.memory.forget_implicit_below_floor()
+        self.memory.implicit_cold = 0
+        self.memory.give_implicit(min(self._read_until_ms))
         lost_ms = -(-self._lost_until_ms // self._width_ms) * self._width_ms
         self._raise_floor(lost_ms)
-        if self._implicit:
-            self._implicit_cold += self._due.keep(self._join.in_memory)
+        self.memory.forget_implicit_below_floor()
         self._last_rows, self._last_features, self._dead_letters = [], [], []
         predictions, labels = restoring.rest()
         for batch in predictions:
@@ -399,70 +352,25 @@ class PartitionStage:
             self._label(batch)
 
     def _lows(self) -> tuple[int, int]:
-        join, marks = self._join, self._low_water
+        join, marks = self.memory.join, self._low_water
         inference = marks.inference(join.first_prediction, join.next_prediction, self.next_inference_offset)
         labels = marks.labels(self.floor_ms, join.first_prediction, self.next_label_offset)
         marks.forget(inference, labels)
         return inference, labels
 
-    def _batch(self, rows: IntArray) -> pa.RecordBatch:
-        return self._rows.batch(rows, self.revision, self._examples.of)
-
-    def _settle(self, result: JoinResult, meaning: Meaning, columns: pa.RecordBatch | None = None) -> None:
-        changes = result.changes
-        if len(changes):
-            self._meanings.name_fractions(changes, meaning)
-            self._panes.add_pairs(changes, meaning.profiles, self._join.vectors.ring)
-            if columns is not None:
-                self._examples.add(changes, columns.column("prediction_id"), meaning.profiles)
-        self._dead_letters += labels_no_numbers(
-            self._label_topic, self.partition, result.dead_labels, meaning.class_texts
-        )
-
-    def _await_implicit(self, coded: CodedPredictions, taken: IntArray, first: int, meaning: Meaning) -> None:
-        """Queue predictions that may get an implicit label; ``first`` numbers the first of ``taken``."""
-        flags = meaning.profiles.flags[coded.profile[taken]]
-        stream = coded.stream[taken]
-        after_ms = meaning.implicit.after_ms[stream]
-        waits = (after_ms >= 0) & (flags & ANSWERED != 0)
-        unusable = waits & (flags & REGRESSION != 0) & np.isnan(meaning.implicit.number[stream])
-        self._implicit_unusable += int(unusable.sum())
-        waits &= ~unusable
-        if waits.any():
-            due_ms = coded.time_ms[taken[waits]] + after_ms[waits]
-            self._due.add(due_ms, first + np.flatnonzero(waits))
-
-    def _give_implicit(self, until_ms: int) -> None:
-        meaning = self._meanings.now()
-        places = self._due.take(until_ms, lambda some: self._join.implicit_due_ms(some, meaning))
-        if len(places):
-            self._settle(self._join.give_implicit(places, meaning), meaning)
-
     def _hold_the_cap(self) -> None:
-        if self.waiting_bytes > self._max_waiting_bytes and self._join.waiting_predictions:
-            time_ms = self._join.time_of_share(SHARE_DROPPED_BY_CAP)
-            floor_ms = (time_ms // self._width_ms + 1) * self._width_ms
-            if floor_ms > self.floor_ms:
-                self._raised_by_cap += 1
-                self._raise_floor(floor_ms)
-                # Before they are due: what is theirs is left to the cold join.
-                self._implicit_cold += self._due.keep(self._join.in_memory)
+        floor_ms = self.memory.floor_for(self._max_waiting_bytes)
+        if floor_ms is not None and floor_ms > self.floor_ms:
+            self._raised_by_cap += 1
+            self._raise_floor(floor_ms)
+            self.memory.forget_implicit_below_floor()
 
     def _raise_floor(self, floor_ms: int) -> None:
         if floor_ms <= self.floor_ms:
             return
-        gone = self._panes.rows_below(floor_ms)
-        changed = np.intersect1d(gone, self._panes.changed_rows())
-        if len(changed):
-            self._last_rows.append(self._batch(changed))
-        self._panes.drop(gone)
-        self._examples.drop_below(floor_ms)
-        features = self.features.changed_rows(self.revision, floor_ms)
-        if features.num_rows:
-            self._last_features.append(features)
-        self.features.drop_below(floor_ms)
-        self._join.raise_floor(floor_ms, self._coder.profiles())
+        rows, features = self.memory.raise_floor(floor_ms, self.revision)
+        self._last_rows += rows
+        self._last_features += features
         if self._restoring is None:
-            step = FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset)
-            self._low_water.note_step(step)
+            self._low_water.note_step(FloorStep(floor_ms, self.next_inference_offset, self.next_label_offset))
             self._lows()

@@ -89,6 +89,11 @@ class AlignedReader(Generic[Token]):
         self._topics[side].pieces.clear()
         self._topics[side].next_offset = offset
 
+    def progress_at_least(self, inference_ms: int, labels_ms: int) -> None:
+        """Set what has been told of progress before: it never goes back."""
+        for side, reached_ms in zip(SIDES, (inference_ms, labels_ms), strict=True):
+            self._topics[side].progress_ms = max(self._topics[side].progress_ms, reached_ms)
+
     @property
     def pending_records(self) -> int:
         return sum(len(piece.batch) for topic in self._topics.values() for piece in topic.pieces)

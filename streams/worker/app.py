@@ -16,6 +16,7 @@ CHUNKS_PER_POLL = 8  # of one partition or several, up to 10,000 records each
 BUFFERED_BATCHES = 16  # Faust counts events, which are batches here; 1 or 2 misbehave
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+HandBack = Callable[[], Awaitable[None]]  # before partitions may be given to others
 
 
 class NoTables(TableManager):
@@ -32,13 +33,17 @@ class BatchApp(faust.App):
 
     paired_topics: tuple[str, ...] = ()
     start_offsets: StartOffsets
+    hand_back: HandBack
 
     def _create_directories(self) -> None:
         """Do nothing: directories are for tables, and a worker keeps none."""
 
 
 def build_app(
-    settings: WorkerSettings, take: Callable[[BatchMessage], Awaitable[None]], start_offsets: StartOffsets
+    settings: WorkerSettings,
+    take: Callable[[BatchMessage], Awaitable[None]],
+    start_offsets: StartOffsets,
+    hand_back: HandBack,
 ) -> BatchApp:
     """Return an app whose agents hand every fetched batch to ``take``; it serves no web pages."""
     topics = settings.topics
@@ -65,6 +70,7 @@ def build_app(
     )
     app.paired_topics = (topics.inference, topics.labels)
     app.start_offsets = start_offsets
+    app.hand_back = hand_back
 
     async def move(stream: Any) -> None:
         # Without Faust's own acknowledgement: it would acknowledge a batch whose handling failed.

@@ -37,6 +37,7 @@ def read_newest(
         If the partition cannot be read, or not within ``READ_WITHIN_S`` without any answer.
     """
     options = {"group.id": "aftcast-state-reader", "enable.auto.commit": False, "enable.partition.eof": True}
+    options |= {"fetch.wait.max.ms": 10}  # the end of the log is told by an answer that is empty
     consumer = Consumer(
         {**kafka, **options, "isolation.level": "read_committed", "auto.offset.reset": "error"}
     )
@@ -60,11 +61,14 @@ def _read(consumer: Consumer, place: TopicPartition, end: int, seen: Seen | None
     start = place.offset
     consumer.assign([place])
     while True:
-        messages = consumer.consume(BATCH, READ_WITHIN_S)
-        if not messages:
+        # consume() would wait for a whole batch, and the end of the log is no batch.
+        first = consumer.poll(READ_WITHIN_S)
+        if first is None:
             raise WorkerError(f"{place.topic}[{place.partition}]: not read within {READ_WITHIN_S:g} s")
-        for message in messages:
-            error = message.error()
+        for message in (first, *consumer.consume(BATCH, 0)):
+            error, offset = message.error(), message.offset() or 0
+            if error is None and offset >= end:
+                return found  # somebody goes on writing; what was there is read
             if error is None:
                 key, value = message.key() or b"", message.value()
                 if value is None:
@@ -72,7 +76,7 @@ def _read(consumer: Consumer, place: TopicPartition, end: int, seen: Seen | None
                 else:
                     found[key] = value
                 if seen is not None:
-                    seen((message.offset() or 0) + 1 - start, end - start)
+                    seen(offset + 1 - start, end - start)
             elif error.name() == "_PARTITION_EOF":
                 return found
             else:

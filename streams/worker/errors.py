@@ -7,6 +7,8 @@ WorkerError
 ├── PartitionsChangedError    a topic was given partitions while the worker ran
 ├── StuckError                no assignment, or no progress, for too long
 ├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
+├── StateError                what aftcast-state holds of a partition does not belong together
+│   └── StateFormatError      a newer version wrote it
 ├── FencedError               another worker took over what this one was writing
 └── SendFailedError           Kafka refused what a partition sent onward
 """
@@ -46,3 +48,11 @@ class UnexpectedError(WorkerError):
 
 class FencedError(WorkerError):
     """Another worker has claimed what this one works on; what it had not committed is undone."""
+
+
+class StateError(WorkerError):
+    """What a partition of the state topic holds cannot be used."""
+
+
+class StateFormatError(StateError):
+    """A newer version of aftcast wrote the state of a partition."""

@@ -92,6 +92,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict(times_ms))
         return {TP(tp.topic, tp.partition): at and at.offset for tp, at in found.items()}
 
+    async def first_times_ms(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict.fromkeys(tps, 0))
+        return {TP(tp.topic, tp.partition): at and at.timestamp for tp, at in found.items()}
+
     async def _touch(self) -> None:
         with self._ensure_consumer()._subscription.fetch_context():
             pass

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.worker.partition_runner import Standing
+from streams.worker.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class MonitorRunner:
         self._pending: list[BatchMessage] = []
         self._seeks = 0
         self._wake = asyncio.Event()
+        self._ours, self._one_ask = asyncio.Event(), asyncio.Lock()
+        self._ours.set()
         # A monitor that begins anew, or behind a gap, needs a snapshot: its past cannot be had again.
         self._snapshot_due = self._follower.anew or beginning.lost
         self._read_bytes = 0
@@ -84,7 +86,14 @@ class MonitorRunner:
         """Drop what is pending; return where reading goes on after a rebalance that changed nothing here."""
         self._seeks += 1
         self._pending.clear()
+        self._ours.set()
         return self.next_offset
+
+    async def hand_back(self) -> None:
+        """Tell nothing more until ``resume``: the partition may be somebody else's by now."""
+        self._ours.clear()
+        async with self._one_ask:
+            pass
 
     def close(self) -> None:
         if self._journal is not None:
@@ -137,6 +146,11 @@ class MonitorRunner:
 
     async def _ask(self) -> None:
         """Find what follows from what was taken in, and tell it, unless it was told before."""
+        await self._ours.wait()
+        async with self._one_ask:
+            await self._find()
+
+    async def _find(self) -> None:
         follower = self._follower
         # Where it goes over what was told before, it is asked when it was asked then.
         if follower.due or (follower.ready and (follower.anew or not follower.silent)):

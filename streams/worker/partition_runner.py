@@ -1,8 +1,8 @@
 """One partition of both inputs at work: aligned, decoded, joined, counted, and sent onward every second."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
@@ -11,22 +11,26 @@ from faust.types import TP
 
 from schemas.features import MOST_FEATURES
 from schemas.findings import Progress, StreamTotals
-from schemas.records import DeadLetter, DecodedBatch, RawBatch
-from streams.decode import Decoder, RegistryUnavailable
-from streams.partition import PartitionStage, StageCounters
+from streams.decode import Decoder
+from streams.partition import PartitionStage
 from streams.worker import outgoing
 from streams.worker.alignment import SIDES, AlignedReader, Piece, Side
 from streams.worker.batches import BatchMessage, raw_batch
+from streams.worker.checkpoint_records import CheckpointRecords
 from streams.worker.clock import Clock
+from streams.worker.gap_troubles import GapTroubles
+from streams.worker.patient_decoding import PatientDecoding
 from streams.worker.placement import KeyWatch
+from streams.worker.restore_progress import RestoreProgress
+from streams.worker.resuming import Start
 from streams.worker.sending import Outgoing, Sender
 from streams.worker.settings import WorkerSettings
+from streams.worker.standing import Standing
 from streams.worker.waiting import woken
 
 IDLE_S = 0.05  # between two looks whether a topic without records is caught up by now
 TICK_LAG_S = 0.5  # what a broker has stamped by now is fetched by then: two fetch waits and a margin
 SENDS_PER_OPEN_FEATURES = 60  # about once a minute, for panes that are wider than that
-RETRY_FIRST_S, RETRY_LONGEST_S = 0.2, 10.0
 
 log = structlog.get_logger("aftcast.partition")
 
@@ -44,39 +48,20 @@ class Sending(Protocol):
     async def send(self, messages: Sequence[Outgoing]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a partition begins: its claim, its floor, and which offsets were there already.
-
-    Nothing is sent onward before both topics are read to ``hold_until``; dead letters of offsets below
-    ``committed`` were sent by whoever had the partition before.
-    """
-
-    epoch: int
-    floor_ms: int
-    offsets: dict[Side, int]
-    hold_until: dict[Side, int]
-    committed: dict[Side, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a partition is doing, for metrics and for the watchdog."""
-
-    counters: StageCounters
-    inference_ms: int
-    labels_ms: int
-    caught_up: bool
-    settled: bool
-    pending_records: int
-    waiting_predictions: int
-    waiting_bytes: int
-    pane_bytes: int
-    held_by: str
-
-
 class PartitionRunner:
-    """The asyncio task of one input partition."""
+    """The asyncio task of one input partition.
+
+    Parameters
+    ----------
+    counts
+        How many partitions the inputs have, and how many ``pane-updates``.
+    start
+        Where it begins: what waited at that checkpoint is read again before anything is sent.
+    sender
+        Sends each group of messages; with ``records`` whole or not at all.
+    records
+        Writes the checkpoints that go with each group; None: none are kept.
+    """
 
     def __init__(
         self,
@@ -88,17 +73,18 @@ class PartitionRunner:
         clock: Clock,
         consumer: Reading,
         sender: Sender | Sending,
+        records: CheckpointRecords | None = None,
     ) -> None:
         topics = settings.topics
         self.partition = partition
         self.epoch = start.epoch
         self._input_partitions, self._update_partitions = counts
-        self._start = start
         self._settings = settings
-        self._decoder = decoder
+        self._decoding = PatientDecoding(partition, decoder)
         self._clock = clock
         self._consumer = consumer
         self._sender = sender
+        self._records = records
         self._tps: dict[Side, TP] = {
             "inference": TP(topics.inference, partition),
             "labels": TP(topics.labels, partition),
@@ -106,21 +92,27 @@ class PartitionRunner:
         self._stage = PartitionStage(
             partition,
             start.epoch,
-            start.floor_ms,
+            start.checkpoint.floor_ms,
             settings.join,
             settings.monitor,
             (topics.inference, topics.labels),
         )
         self._keys = KeyWatch((topics.inference, topics.labels), partition, counts[0])
         self._reader: AlignedReader[BatchMessage] = AlignedReader()
+        self._stage.resume_from(start.checkpoint, start.lost_until_ms)
+        self._next = start.offsets
         self._received = dict(start.offsets)
         for side in SIDES:
             self._reader.start_at(side, start.offsets[side])
+        self._reader.progress_at_least(start.checkpoint.inference_ms, start.checkpoint.labels_ms)
         self._seeks = 0
         self._applied: list[BatchMessage] = []
         self._progress = (0, 0, False)
-        self._settled = False
-        self._held_by = ""
+        self._gaps = GapTroubles(partition, start)
+        self._restore = RestoreProgress(partition, start.epoch, time.monotonic())
+        self._checkpoints, self._checkpoint_ms = 0, 0
+        self._one_send = asyncio.Lock()
+        self._handed_back = False
         self._wake = asyncio.Event()
         self._stopping = False
         self._floors_raised = 0
@@ -137,12 +129,12 @@ class PartitionRunner:
     def resume(self) -> dict[TP, int]:
         """Drop what is pending; return where reading goes on after a rebalance that changed nothing here."""
         self._seeks += 1
+        self._handed_back = False
         self._applied.clear()
-        offsets = {side: self._next_offset(side) for side in SIDES}
-        self._received = dict(offsets)
-        for side, offset in offsets.items():
+        self._received = dict(self._next)
+        for side, offset in self._next.items():
             self._reader.start_at(side, offset)
-        return {self._tps[side]: offset for side, offset in offsets.items()}
+        return {self._tps[side]: offset for side, offset in self._next.items()}
 
     def limit_waiting(self, max_bytes: int) -> None:
         self._stage.limit_waiting(max_bytes)
@@ -169,28 +161,45 @@ class PartitionRunner:
         self._stopping = True
         self._wake.set()
 
+    async def hand_back(self) -> None:
+        """Send what is ready, then nothing until ``resume``: the partition may be somebody else's by now."""
+        try:
+            await self.send()
+        finally:
+            self._handed_back = True
+
     async def send(self) -> None:
-        """Send what changed, then acknowledge what it covers; nothing before the start is read again."""
-        inference_ms, labels_ms, caught_up = self._advance()
-        self._tell_of_full_memory()
-        if not self._settle():
-            return
-        seeks, applied, self._applied = self._seeks, self._applied, []
+        """Send what changed with the checkpoint that covers it, then acknowledge; nothing while restoring."""
+        async with self._one_send:
+            inference_ms, labels_ms, caught_up = self._advance()
+            self._tell_of_full_memory()
+            restoring = self._stage.restoring
+            self._restore.look(self._stage.restored, restoring=restoring, now_s=time.monotonic())
+            if restoring or self._handed_back:
+                return
+            seeks, applied, self._applied = self._seeks, self._applied, []
+            await self._sender.send(self._told(inference_ms, labels_ms, caught_up))
+            self._checkpoints, self._checkpoint_ms = self._checkpoints + 1, self._clock.now_ms()
+            if seeks == self._seeks:
+                for message in applied:
+                    self._consumer.ack(message)
+
+    def _told(self, inference_ms: int, labels_ms: int, caught_up: bool) -> list[Outgoing]:
         topics = self._settings.topics
         told = [
-            *outgoing.dead_letter_messages(topics.dead_letters, self._new_dead_letters()),
+            *outgoing.dead_letter_messages(topics.dead_letters, self._stage.take_dead_letters()),
             *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
             *outgoing.feature_messages(topics.pane_updates, self._changed_features(inference_ms)),
+            *self._gaps.messages(topics.pane_updates, min(inference_ms, labels_ms), self._clock.now_ms()),
         ]
         if min(inference_ms, labels_ms) > 0:
             # Last: progress says that the rows before it are all there is up to its time. Not before both
             # topics have a time: 1970 would make everything since then look silent.
             told += self._how_far(inference_ms, labels_ms, caught_up)
         told += self._troubles()
-        await self._sender.send(told)
-        if seeks == self._seeks:
-            for message in applied:
-                self._consumer.ack(message)
+        if self._records is not None:
+            told += self._records.messages(self._stage.checkpoint(), self._gaps.open)
+        return told
 
     @property
     def standing(self) -> Standing:
@@ -201,12 +210,19 @@ class PartitionRunner:
             inference_ms=inference_ms,
             labels_ms=labels_ms,
             caught_up=caught_up,
-            settled=self._settled,
+            settled=not stage.restoring,
             pending_records=self._reader.pending_records,
             waiting_predictions=stage.predictions_in_memory,
             waiting_bytes=stage.waiting_bytes,
             pane_bytes=stage.pane_bytes,
-            held_by=self._held_by,
+            held_by=self._decoding.held_by,
+            restored=stage.restored,
+            epoch=self.epoch,
+            floor_ms=stage.floor_ms,
+            inference_offset=stage.next_inference_offset,
+            label_offset=stage.next_label_offset,
+            checkpoints=self._checkpoints,
+            checkpoint_ms=self._checkpoint_ms,
         )
 
     def _tell_of_full_memory(self) -> None:
@@ -251,8 +267,18 @@ class PartitionRunner:
 
     def _how_far(self, inference_ms: int, labels_ms: int, caught_up: bool) -> list[Outgoing]:
         topic, counters = self._settings.topics.pane_updates, self._stage.counters
+        join = counters.join
         progress = Progress(
-            self.partition, self._input_partitions, self.epoch, inference_ms, labels_ms, caught_up
+            partition=self.partition,
+            partitions=self._input_partitions,
+            epoch=self.epoch,
+            inference_ms=inference_ms,
+            labels_ms=labels_ms,
+            caught_up=caught_up,
+            floor_ms=self._stage.floor_ms,
+            inference_offset=self._stage.next_inference_offset,
+            label_offset=self._stage.next_label_offset,
+            unmatched=join.waiting + join.cold_labels + join.cold_predictions,
         )
         totals = StreamTotals(
             self.partition,
@@ -275,58 +301,16 @@ class PartitionRunner:
 
     async def _apply(self, piece: Piece[BatchMessage]) -> None:
         seeks = self._seeks
-        decoded = await self._decode(piece)
+        decoded = await self._decoding.decoded(piece.side, piece.batch)
         if seeks != self._seeks:
             return  # a rebalance came between: it is fetched again
         if piece.side == "inference":
             self._stage.apply_inference(decoded)
         else:
             self._stage.apply_labels(decoded)
+        self._next[piece.side] = int(piece.batch.offsets[-1]) + 1
         self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)
             self._consumer.release(piece.token)
         self._advance()
-
-    async def _decode(self, piece: Piece[BatchMessage]) -> DecodedBatch:
-        pause_s = RETRY_FIRST_S
-        while True:
-            try:
-                decoded = self._decode_once(piece.side, piece.batch)
-            except RegistryUnavailable as error:
-                if not self._held_by:
-                    log.warning("schema registry away, waiting", partition=self.partition, reason=str(error))
-                self._held_by = str(error)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_LONGEST_S)
-            else:
-                self._held_by = ""
-                return decoded
-
-    def _decode_once(self, side: Side, raw: RawBatch) -> DecodedBatch:
-        return (
-            self._decoder.decode_inference(raw) if side == "inference" else self._decoder.decode_labels(raw)
-        )
-
-    def _next_offset(self, side: Side) -> int:
-        stage = self._stage
-        applied = stage.next_inference_offset if side == "inference" else stage.next_label_offset
-        return max(applied, self._start.offsets[side])
-
-    def _settle(self) -> bool:
-        if not self._settled:
-            caught_up = self._caught_up()
-            self._settled = all(
-                self._next_offset(side) >= self._start.hold_until[side]
-                or (caught_up[side] and self._next_offset(side) == self._received[side])
-                for side in SIDES
-            )
-        return self._settled
-
-    def _new_dead_letters(self) -> list[DeadLetter]:
-        committed = {self._tps[side].topic: self._start.committed.get(side, 0) for side in SIDES}
-        return [
-            letter
-            for letter in self._stage.take_dead_letters()
-            if letter.offset >= committed.get(letter.topic, 0)
-        ]

@@ -72,6 +72,9 @@ class BatchConsumer(driver.Consumer):
         return {*self._epochs, *self.assignment()}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        hand_back = getattr(self.app, "hand_back", None)
+        if hand_back is not None:  # while nobody else can have been given what is ours
+            await hand_back()
         await super().on_partitions_revoked(revoked)
         self._void(self._known())  # the protocol is eager: everything is given back and read again
 
@@ -151,6 +154,10 @@ class BatchConsumer(driver.Consumer):
     async def offsets_for_times(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
         """Return the first offset whose record time is not earlier; None where there is none."""
         return await self._thread.offsets_for_times(times_ms)
+
+    async def first_times_ms(self, tps: list[TP]) -> dict[TP, int | None]:
+        """Return the record time of the first record of each partition; None where there is none."""
+        return await self._thread.first_times_ms(tps)
 
     # -- fetching
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.worker.errors import StuckError
-from streams.worker.partition_runner import Standing
+from streams.worker.standing import Standing
 
 
 class Watchdog:

@@ -14,23 +14,25 @@ from streams.worker import outgoing
 from streams.worker.alignment import SIDES, Side
 from streams.worker.app import build_app
 from streams.worker.batches import BatchMessage, raw_batch
-from streams.worker.claims import Claims
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.growth import CountWatch, grown, require_counts
 from streams.worker.journal import Journal
 from streams.worker.monitor_runner import MonitorRunner
-from streams.worker.partition_runner import PartitionRunner, Standing, Start
+from streams.worker.partition_runner import PartitionRunner
 from streams.worker.published import published_alerts
+from streams.worker.resuming import Start, first_start
 from streams.worker.sending import Sender
 from streams.worker.settings import TopicNames, WorkerSettings
+from streams.worker.standing import Standing
+from streams.worker.taking_over import Taken, TakingOver
 from streams.worker.taking_up import Beginning, take_up
 from streams.worker.transactions import Transactions, transaction_pool
 from streams.worker.transport import BatchConsumer
 from streams.worker.watchdog import Watchdog
 
-MARGIN_MS = 5 * 60_000  # an event may be this much later than its record's time
 WATCH_S = 0.25
+HAND_BACK_WITHIN_S = 5.0  # half of the time that a rebalance has
 
 log = structlog.get_logger("aftcast.worker")
 
@@ -48,10 +50,10 @@ class Worker:
         self._clock = clock or SystemClock()
         self._sender = Sender(settings.kafka)
         self._pool = transaction_pool()
-        self._claims = Claims(settings.kafka, settings.topics.state, self._sender)
-        self._app = build_app(settings, self._take, self._start_offsets)
+        self._app = build_app(settings, self._take, self._start_offsets, self._hand_back)
         self._counts = (0, 0)  # partitions of the inputs, and of pane-updates
         self._runners: dict[int, PartitionRunner] = {}
+        self._taken: dict[int, Taken] = {}
         self._monitors: dict[int, MonitorRunner] = {}
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._generation = -1
@@ -144,11 +146,13 @@ class Worker:
         for monitor in self._monitors.values():
             monitor.close()
         self._monitors.clear()
+        await self._close(list(self._taken))
         try:
             await asyncio.wait_for(self._app.stop(), half_s)
         except TimeoutError:
             log.warning("group not left in time", after_s=half_s)
         self._sender.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     # -- what the app calls --------------------------------------------------------------------------------
 
@@ -177,6 +181,18 @@ class Worker:
             await self._app.crash(error)
             return
         self.consumer.ack(message)
+
+    async def _hand_back(self) -> None:
+        """Send what is ready, then nothing more: what is ours now may be given to others."""
+        runners: list[PartitionRunner | MonitorRunner] = [*self._runners.values(), *self._monitors.values()]
+        sending = [asyncio.create_task(runner.hand_back()) for runner in runners]
+        if not sending:
+            return
+        done, _ = await asyncio.wait(sending, timeout=HAND_BACK_WITHIN_S)
+        for task in done:
+            error = task.exception()
+            if error is not None:
+                await self._app.crash(error)
 
     async def _start_offsets(self, tps: set[TP]) -> Mapping[TP, int]:
         """Take over what is assigned; return where reading starts (what is left out: at the first record)."""
@@ -207,11 +223,12 @@ class Worker:
             await self._end(key)
         for gone in self._runners.keys() - inputs:
             del self._runners[gone]
+        await self._close([partition for partition in self._taken if partition not in inputs])
         for gone in self._monitors.keys() - updates:
             self._monitors.pop(gone).close()
 
         offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
-        kept = {p: runner for p, runner in self._runners.items() if stayed and await self._is_ours(runner)}
+        kept = dict(self._runners) if stayed else {}
         for runner in kept.values():
             offsets.update(runner.resume())
         offsets.update(await self._begin(inputs - kept.keys()))
@@ -222,57 +239,44 @@ class Worker:
         self._assigned.set()
         return offsets
 
-    async def _is_ours(self, runner: PartitionRunner) -> bool:
-        return (
-            not self.settings.checkpoints or await self._claims.last_epoch(runner.partition) == runner.epoch
-        )
-
     async def _begin(self, partitions: set[int]) -> dict[TP, int]:
         for partition in partitions & self._runners.keys():
             await self._end(("inputs", partition))
+        await self._close([partition for partition in partitions if partition in self._taken])
         starts = await self._starts(sorted(partitions))
         offsets: dict[TP, int] = {}
         for partition, start in starts.items():
+            taken = self._taken.get(partition)
             runner = PartitionRunner(
                 partition, self._counts, start, self.settings, self._decoder, self._clock, self.consumer,
-                self._sender,
+                taken.transactions if taken else self._sender, taken.records if taken else None,
             )  # fmt: skip
             self._runners[partition] = runner
             self._tasks["inputs", partition] = asyncio.create_task(runner.run())
-            offsets.update({self._tp(side, partition): start.offsets[side] for side in SIDES})
+            offsets.update({self._tp(side, partition): offset for side, offset in start.offsets.items()})
         return offsets
 
     async def _starts(self, partitions: list[int]) -> dict[int, Start]:
-        """Claim partitions, then look where their logs end, then decide where reading starts."""
+        """Take partitions over; return where each begins."""
         if not partitions:
             return {}
-        settings, consumer = self.settings, self.consumer
+        if self.settings.checkpoints:
+            taking = TakingOver(self.settings, self._clock, self.consumer, self._pool)
+            taken = await taking.take(partitions)
+            self._taken |= taken
+            return {partition: each.start for partition, each in taken.items()}
         tps = [self._tp(side, partition) for partition in partitions for side in SIDES]
-        if settings.checkpoints:
-            epochs = await asyncio.gather(*(self._claims.claim(partition) for partition in partitions))
-        else:
-            epochs = [1] * len(partitions)
-        ends = await consumer.highwaters(*tps)
-        first = dict(await consumer.earliest_offsets(*tps))
-        floor_ms = 0
-        if settings.checkpoints:
-            width_ms = settings.monitor.pane_width_ms
-            since_ms = max(0, self._clock.now_ms() - settings.join.hot_horizon_ms)
-            floor_ms = -(-since_ms // width_ms) * width_ms
-            found = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, since_ms - MARGIN_MS)))
-            later = {tp: at for tp, at in found.items() if at is not None}
-            first = {tp: later.get(tp, ends[tp]) for tp in tps}
-        starts = {}
-        for partition, epoch in zip(partitions, epochs, strict=True):
-            own = {side: self._tp(side, partition) for side in SIDES}
-            starts[partition] = Start(
-                epoch=epoch,
-                floor_ms=floor_ms,
-                offsets={side: first[tp] for side, tp in own.items()},
-                hold_until={side: ends[tp] for side, tp in own.items()},
-                committed={side: consumer.group_committed.get(tp, 0) for side, tp in own.items()},
+        first = await self.consumer.earliest_offsets(*tps)
+        return {
+            partition: Start(
+                1, first_start(partition, {side: first[self._tp(side, partition)] for side in SIDES}, 0)
             )
-        return starts
+            for partition in partitions
+        }
+
+    async def _close(self, partitions: list[int]) -> None:
+        gone = [self._taken.pop(partition) for partition in partitions if partition in self._taken]
+        await asyncio.gather(*(asyncio.to_thread(each.transactions.close) for each in gone))
 
     async def _begin_monitors(self, partitions: set[int], *, stayed: bool) -> dict[TP, int]:
         topics = self.settings.topics

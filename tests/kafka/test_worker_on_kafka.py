@@ -83,7 +83,12 @@ class Place:
     def read(self, topic: str) -> Iterator[tuple[bytes | None, bytes]]:
         """Yield kind and value of everything a topic holds."""
         consumer = Consumer(
-            {"bootstrap.servers": self.kafka, "group.id": "reader", "enable.partition.eof": True}
+            {
+                "bootstrap.servers": self.kafka,
+                "group.id": "reader",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 10,  # the end is told by an empty answer, and workers write all the time
+            }
         )
         try:
             partitions = consumer.list_topics(topic, 10).topics[topic].partitions

@@ -1,4 +1,4 @@
-"""Claims, sending and the monitors of a worker on a real Kafka."""
+"""Sending and the monitors of a worker on a real Kafka."""
 
 import asyncio
 import itertools
@@ -18,7 +18,6 @@ from schemas.settings import MonitorSettings
 from streams.monitor import Follower
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
-from streams.worker.claims import Claims
 from streams.worker.errors import SendFailedError
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.published import published_alerts
@@ -45,23 +44,6 @@ def records_of(bootstrap: str, topic: str, partition: int = 0) -> list[tuple[byt
 @pytest.fixture
 def sender(kafka: str) -> Sender:
     return Sender({"bootstrap.servers": kafka})
-
-
-def test_each_claim_of_a_partition_has_an_epoch_one_above_the_last(
-    kafka: str, create_topic: Callable[..., str], sender: Sender
-) -> None:
-    topic = create_topic(f"state-{next(_names)}", 2, {"cleanup.policy": "compact"})
-    claims = Claims({"bootstrap.servers": kafka}, topic, sender)
-
-    async def run() -> list[int]:
-        try:
-            first = [await claims.last_epoch(0), await claims.claim(0), await claims.claim(0)]
-            return [*first, await claims.claim(1), await claims.last_epoch(0)]
-        finally:
-            sender.close()
-
-    assert asyncio.run(run()) == [0, 1, 2, 1, 2]
-    assert records_of(kafka, topic) == [(b"claim", b'{"epoch": 1}'), (b"claim", b'{"epoch": 2}')]
 
 
 def test_sending_returns_when_the_brokers_have_all_and_says_what_they_refuse(

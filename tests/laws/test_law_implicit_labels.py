@@ -30,14 +30,14 @@ def run(history, sizes, advances, texts=TEXTS, horizon_ms=10**15):
     stage, sent = stage_with(texts, horizon_ms), []
     oracle = Oracle(WIDTH_MS, {name: (value, AFTER_MS[name]) for name, (_, value) in texts.items()})
     seen = recording(stage)
-    give, offsets = stage._join.give_implicit, {"inference": 0, "label": 0}
+    give, offsets = stage.memory.join.give_implicit, {"inference": 0, "label": 0}
 
     def noted(*args):
         result = give(*args)
         seen.append(result.changes.copy())
         return result
 
-    stage._join.give_implicit = noted
+    stage.memory.join.give_implicit = noted
     at = dict(advances)
     size, pending = iter(sizes), []
 

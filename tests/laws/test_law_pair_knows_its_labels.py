@@ -27,7 +27,7 @@ def pairs_left(changes):
 def recording(stage):
     """Let a stage note the changes of pairs that its join finds."""
     seen = []
-    settle = stage._join
+    settle = stage.memory.join
 
     def noted(method):
         def call(*args):

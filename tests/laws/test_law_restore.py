@@ -252,3 +252,35 @@ def test_an_implicit_label_that_was_given_before_the_floor_passed_is_not_given_a
     second.advance(time_ms, time_ms)
     again = rows_of([second.take_changed()])
     assert [key for key, row in again.items() if row["labelled"]] == []
+
+
+def test_a_label_from_before_the_floor_that_a_waiting_prediction_met_is_read_again():
+    rng = random.Random(2)
+    history = random_history(rng, 200)
+    one = {
+        "prediction_id": "a",
+        "model": "m",
+        "record_time_ms": START_MS + 3_500,
+        "timestamp": START_MS + 3_500,
+    }
+    prediction = next(e for kind, e in history if kind == "inference") | one
+    prediction |= {"status": "ok", "role": "primary", "prediction": "b"}
+    label = next(e for kind, e in history if kind == "label") | {"prediction_id": "a", "model": ""}
+    early = label | {"label": "a", "timestamp": START_MS, "record_time_ms": START_MS}
+    late = label | {"label": "b", "timestamp": START_MS + 4_000, "record_time_ms": START_MS + 4_000}
+    settings_of = (JoinSettings(hot_horizon_ms=0), MonitorSettings(pane_width_ms=WIDTH_MS))
+    stage = PartitionStage(0, 1, LONG_AGO_MS, *settings_of)
+    stage.apply_labels(decoded("label", [early]))
+    stage.apply_inference(decoded("inference", [prediction]))
+    stage.advance(START_MS + 3_000, START_MS + 3_000)
+    stage.apply_labels(decoded("label", [late], 1))
+    checkpoint = stage.checkpoint()
+    assert checkpoint.label_low == 0
+    again = PartitionStage(0, 2, LONG_AGO_MS, *settings_of)
+    again.resume_from(checkpoint)
+    again.apply_inference(decoded("inference", [prediction]))
+    again.apply_labels(decoded("label", [early, late]))
+    assert not again.restoring
+    sent = rows_of([again.take_changed()])
+    assert sent == rows_of([stage.take_changed()])
+    assert all(row["corrected"] == 1 for row in sent.values())

@@ -12,7 +12,7 @@ from raw_columns import T0_MS, scalars
 from schemas.columns import INFERENCE_COLUMNS, LABEL_COLUMNS
 from schemas.findings import Progress
 from schemas.records import DecodedBatch
-from schemas.settings import JoinSettings, MonitorSettings
+from schemas.settings import JoinSettings, ModelSettings, MonitorSettings
 from sinks.clickhouse.writers import Writer
 from sinks.cold import ColdJoiner, ColdSettings, Reached
 from sinks.cold.store import ColdStore
@@ -38,8 +38,12 @@ KINDS = (
 class Streams:
     """Hot stages of three partitions, a raw role that writes at once, and the joiner."""
 
-    def __init__(self, database: Any, horizon_ms: int = HOUR_MS) -> None:
-        self.monitor = MonitorSettings(pane_width_ms=WIDTH_MS)
+    def __init__(
+        self, database: Any, horizon_ms: int = HOUR_MS, implicit_after_ms: int | None = None
+    ) -> None:
+        given = {} if implicit_after_ms is None else {"m": implicit_after_ms}
+        models = {name: ModelSettings(implicit_label="1", implicit_after_ms=ms) for name, ms in given.items()}
+        self.monitor = MonitorSettings(pane_width_ms=WIDTH_MS, models=models)
         self.stages = [
             PartitionStage(p, 1, 0, JoinSettings(horizon_ms), self.monitor) for p in range(PARTITIONS)
         ]
@@ -48,7 +52,9 @@ class Streams:
         self.offsets = {(kind, p): 0 for kind in ("inference", "label") for p in range(PARTITIONS)}
         self.now_ms = T0_MS
         self.published: list[Any] = []
-        self.joiner = ColdJoiner(ColdSettings(WIDTH_MS, interval_ms=1), self.compute, self.publish)
+        self.joiner = ColdJoiner(
+            ColdSettings(WIDTH_MS, interval_ms=1, implicit_after_ms=given), self.compute, self.publish
+        )
         self.joiner.connect(self.store())
         self._known = dict.fromkeys(range(PARTITIONS), -1)
 
@@ -302,6 +308,34 @@ def test_a_prediction_evicted_by_full_memory_gets_its_label_all_the_same(streams
     assert streams.quality() != {s: pytest.approx(row) for s, row in truth(events, labels).items()}
     streams.join()
     assert streams.quality() == {s: pytest.approx(row) for s, row in truth(events, labels).items()}
+
+
+def test_implicit_labels_of_evicted_predictions_are_given_when_they_are_due(embedded_database: Any) -> None:
+    streams = Streams(embedded_database, implicit_after_ms=HOUR_MS // 2)
+    events = [{"id": f"e{i}", "prediction": 1, "timestamp": T0_MS + i * 1000} for i in range(600)]
+    streams.stages[0].limit_waiting(1)
+    streams.take("inference", 0, events, T0_MS + 600_000)
+    streams.advance(T0_MS + 610_000)
+    streams.join()
+    evicted_until_ms = streams.stages[0].floor_ms
+    assert evicted_until_ms > T0_MS
+    streams.advance(T0_MS + 4 * HOUR_MS)
+    assert streams.quality()[T0_MS] == (60, 0, None)
+    streams.join()
+    assert streams.quality() == {T0_MS + i * WIDTH_MS: (60, 60, 1.0) for i in range(10)}
+
+
+def test_implicit_labels_that_memory_gave_touch_nothing(embedded_database: Any) -> None:
+    streams = Streams(embedded_database, implicit_after_ms=HOUR_MS)
+    for i in range(5):
+        at_ms = T0_MS + i * HOUR_MS // 2
+        streams.take("inference", 0, [{"id": f"h{i}", "prediction": 1, "timestamp": at_ms}], at_ms + 1)
+        streams.advance(at_ms + 10)
+        streams.join()
+    streams.advance(T0_MS + 4 * HOUR_MS)
+    streams.join()
+    assert streams.quality() == {T0_MS + i * HOUR_MS // 2: (1, 1, 1.0) for i in range(5)}
+    assert (streams.joiner.counters.panes_joined, streams.joiner.counters.panes_waiting) == (0, 0)
 
 
 def test_a_pane_above_any_partition_s_floor_waits(streams: Streams) -> None:

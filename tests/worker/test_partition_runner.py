@@ -3,17 +3,21 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from faust.types import TP
 
 from schemas import messages
-from schemas.findings import Progress
+from schemas.checkpoints import Checkpoint
+from schemas.findings import Progress, Trouble
 from streams.decode import Decoder, RegistryUnavailable
 from streams.worker.batches import BatchMessage, Records
+from streams.worker.checkpoint_records import CheckpointRecords, Gap, stored
 from streams.worker.errors import SendFailedError
-from streams.worker.partition_runner import PartitionRunner, Start
+from streams.worker.partition_runner import PartitionRunner
+from streams.worker.resuming import Start, first_start
 from streams.worker.sending import Outgoing
 from streams.worker.settings import WorkerSettings
 
@@ -98,12 +102,19 @@ Scene = Callable[[PartitionRunner, Hands], Awaitable[None]]
 
 
 def play(
-    scene: Scene, *, start: Start | None = None, decoder: Decoder | None = None, runs: bool = True
+    scene: Scene,
+    *,
+    start: Start | None = None,
+    decoder: Decoder | None = None,
+    records: CheckpointRecords | None = None,
+    runs: bool = True,
 ) -> None:
     async def run() -> None:
         hands = Hands()
-        begin = start or Start(3, 0, {"inference": 0, "labels": 0}, {"inference": 0, "labels": 0}, {})
-        runner = PartitionRunner(0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands)
+        begin = start or Start(3, first_start(0, {"inference": 0, "labels": 0}, 0))
+        runner = PartitionRunner(
+            0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands, records
+        )
         task = asyncio.create_task(runner.run()) if runs else None
         try:
             await scene(runner, hands)
@@ -131,7 +142,10 @@ def test_rows_are_sent_then_progress_to_every_partition_and_only_then_the_batch_
             0,
             1,
         ]
-        assert hands.progress()[-1] == Progress(0, 1, 3, NOW_MS + 9_500, NOW_MS + 9_500, True)
+        floor_ms = (NOW_MS + 9_500 - 24 * 3_600_000) // 60_000 * 60_000
+        assert hands.progress()[-1] == Progress(
+            0, 1, 3, NOW_MS + 9_500, NOW_MS + 9_500, True, floor_ms, inference_offset=3, label_offset=0
+        )
 
     play(scene)
 
@@ -166,31 +180,125 @@ def test_a_batch_whose_results_are_refused_is_never_acknowledged() -> None:
     play(scene, runs=False)
 
 
-def test_nothing_is_sent_before_both_topics_are_read_to_where_they_ended_at_the_claim() -> None:
-    start = Start(1, 0, {"inference": 0, "labels": 0}, {"inference": 4, "labels": 0}, {})
+def restored_at(inference: int, labels: int, *, low: int = 0, epoch: int = 4) -> Start:
+    checkpoint = Checkpoint(0, epoch - 1, inference, labels, low, 0, 0, (), (), NOW_MS - 1, NOW_MS - 1)
+    return Start(epoch, checkpoint)
 
+
+def test_nothing_is_sent_before_both_topics_are_read_to_the_checkpoint_then_all_of_it_is() -> None:
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
-        hands.ends[INFERENCE] = 4
+        hands.ends[INFERENCE] = hands.ends[LABELS] = 4
+        hands.handed[INFERENCE] = hands.handed[LABELS] = 0
         hands.hand(runner, INFERENCE, predictions(0, 1))
+        hands.ends[LABELS] = 0
         await until(lambda: hands.released == [0])
         await runner.send()
-        assert (hands.sent, hands.acked, runner.standing.settled) == ([], [], False)
+        assert (hands.sent, hands.acked) == ([], [])
+        assert (runner.standing.settled, runner.standing.restored) == (False, (2, 4))
         hands.hand(runner, INFERENCE, predictions(2, 3))
         await until(lambda: hands.acked == [0, 2])
         assert hands.rows() == 4
+        assert runner.standing.settled
+        assert {m.headers for m in hands.sent if m.key == b"checkpoint"} == {()}
 
-    play(scene, start=start)
+    play(scene, start=restored_at(4, 0), records=CheckpointRecords("aftcast-state"))
 
 
-def test_dead_letters_of_what_was_committed_before_are_not_sent_again() -> None:
-    start = Start(2, 0, {"inference": 0, "labels": 0}, {"inference": 3, "labels": 0}, {"inference": 2})
-
+def test_dead_letters_below_the_checkpoint_were_sent_with_it_and_are_not_sent_again() -> None:
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
         hands.hand(runner, INFERENCE, records({0: b"{", 1: prediction(1), 2: b"{"}))
         await until(lambda: hands.acked == [0])
         assert hands.letters() == [2]
 
-    play(scene, start=start)
+    play(scene, start=restored_at(2, 0))
+
+
+def checkpoints(hands: Hands) -> list[Checkpoint]:
+    found: dict[bytes, bytes] = {}
+    told = []
+    for message in hands.sent:
+        if message.topic == "aftcast-state":
+            assert (message.partition, message.key is not None) == (0, True)
+            found[message.key or b""] = message.value
+            if message.key == b"checkpoint":
+                newest = stored(found, "aftcast-state[0]")
+                assert newest is not None
+                told.append(newest.checkpoint)
+    return told
+
+
+def test_every_group_of_messages_ends_with_the_checkpoint_that_covers_it() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(5, 6, 7))
+        await until(lambda: hands.acked == [5])
+        assert hands.sent[-1].key == b"checkpoint"
+        newest = checkpoints(hands)[-1]
+        assert (newest.epoch, newest.inference_offset, newest.inference_low) == (3, 8, 5)
+        assert (newest.label_offset, newest.inference_ms) == (0, NOW_MS + 9_500)
+
+    play(scene, records=CheckpointRecords("aftcast-state"))
+
+
+def test_progress_never_falls_behind_what_the_worker_before_had_told() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.ends[LABELS] = 9  # far behind
+        await runner.send()
+        assert [(p.inference_ms, p.labels_ms) for p in hands.progress()[:1]] == [(NOW_MS + 9_500, NOW_MS - 1)]
+
+    play(scene, start=restored_at(0, 0), runs=False)
+
+
+def test_handed_back_it_sends_what_is_ready_and_nothing_more_until_it_is_ours_again() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(0, 1, 2))
+        await until(lambda: hands.released == [0])
+        await runner.hand_back()
+        assert hands.rows() == 3
+        sent = len(hands.sent)
+        await runner.send()
+        assert len(hands.sent) == sent
+        assert runner.resume() == {INFERENCE: 3, LABELS: 0}
+        await runner.send()
+        assert len(hands.sent) > sent
+
+    play(scene)
+
+
+def test_a_partition_that_moves_while_it_is_restored_goes_on_where_it_had_read_to() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.hand(runner, INFERENCE, predictions(0, 1))
+        await until(lambda: hands.released == [0])
+        assert runner.resume() == {INFERENCE: 2, LABELS: 0}
+        hands.hand(runner, INFERENCE, predictions(2, 3, 4))
+        await until(lambda: hands.acked != [])
+        assert hands.rows() == 5
+
+    play(scene, start=restored_at(4, 0))
+
+
+def test_a_gap_is_told_once_and_that_it_is_over_when_both_topics_are_past_it() -> None:
+    gap = Gap("label-events", NOW_MS + 5_000)
+    start = replace(restored_at(0, 0), gaps=(gap,), found=((gap, "label-events[0]: gone"),))
+
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        hands.ends[LABELS] = 9
+        for _ in range(2):
+            await runner.send()
+        hands.ends[LABELS] = 0
+        for _ in range(2):
+            await runner.send()
+        kind = ((messages.KIND_HEADER, messages.TROUBLE),)
+        told = [(m.partition, messages.decode(m.value, Trouble)) for m in hands.sent if m.headers == kind]
+        assert [(p, t.kind, t.subject, t.over) for p, t in told] == [
+            (0, "state_gap", "label-events[0]", False),
+            (0, "state_gap", "label-events[0]", True),
+        ]
+        assert told[0][1].summary == "label-events[0]: gone"
+        assert "2027-01-15T08:00:05" in told[1][1].summary
+        whole = {m.key: m.value for m in hands.sent if m.topic == "aftcast-state"}
+        assert stored(whole, "") is not None
+
+    play(scene, start=start, runs=False, records=CheckpointRecords("aftcast-state"))
 
 
 def test_while_the_registry_is_away_good_messages_wait_and_none_is_set_aside() -> None:

@@ -24,8 +24,8 @@ from streams.worker import outgoing, watchdog
 from streams.worker.clock import ScaledClock, SystemClock
 from streams.worker.errors import StuckError
 from streams.worker.metrics import METRIC_NAMES, MetricsServer, WorkerCollector
-from streams.worker.partition_runner import Standing
 from streams.worker.security import credentials
+from streams.worker.standing import Standing
 from streams.worker.watchdog import Watchdog
 
 JOIN = JoinCounters(**dict.fromkeys(JoinCounters.__dataclass_fields__, 0))

@@ -91,6 +91,7 @@ CREATE TABLE IF NOT EXISTS ${database}.cold_scans
     inference_ms Int64,
     labels_ms Int64,
     unmatched Int64,
+    floor_ms Int64,
     revision UInt64
 )
 ENGINE = ReplacingMergeTree(revision)
