@@ -20,6 +20,7 @@ from schemas.settings import (
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes)]
 Text = Annotated[str, Field(min_length=1)]
+LONGEST_INTERVAL_MS = 60_000  # between two checkpoints: a partition without one for longer counts as stale
 
 
 def _horizon(value: object) -> int | None:
@@ -145,6 +146,15 @@ class Panes(Section):
     width_ms: DurationMs = Field(60_000, alias="width", description="the smallest window that is stored")
 
 
+class Checkpoints(Section):
+    interval_ms: DurationMs = Field(
+        1_000,
+        alias="interval",
+        description="how often a partition sends what changed, with its checkpoint, in one transaction; "
+        "at most a minute",
+    )
+
+
 class Detector(Section):
     name: Text = Field(description="class of river's `drift` module")
     parameters: dict[str, float] = Field({}, description="arguments that it is built with")
@@ -235,6 +245,7 @@ class Configuration(BaseModel):
     clickhouse: ClickHouse = ClickHouse()
     join: Join = Join()
     panes: Panes = Panes()
+    checkpoints: Checkpoints = Checkpoints()
     detection: Detection = Detection()
     metrics: Metrics = Metrics()
     models: dict[str, Model] = {}
@@ -316,6 +327,9 @@ def problems(configuration: Configuration) -> list[tuple[tuple[str | int, ...], 
                 f"{configuration.join.hot_horizon_ms / 1000:g} s",
             )
         )
+    if configuration.checkpoints.interval_ms > LONGEST_INTERVAL_MS:
+        interval_s = configuration.checkpoints.interval_ms / 1000
+        found.append((("checkpoints", "interval"), "must not be longer than 60 s", f"{interval_s:g} s"))
     for name, model in configuration.models.items():
         found += _implicit(name, model, configuration.join.hot_horizon_ms)
     return found

@@ -61,6 +61,7 @@ def worker_settings(configuration: Configuration) -> WorkerSettings:
         join=configuration.join_settings(),
         monitor=configuration.monitor_settings(),
         instance=configuration.kafka.instance,
+        send_interval_s=configuration.checkpoints.interval_ms / 1000,
         metrics_host=configuration.metrics.host,
         metrics_port=configuration.metrics.port,
     )

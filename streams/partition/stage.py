@@ -279,6 +279,10 @@ class PartitionStage:
         return self.memory.pane_bytes
 
     @property
+    def panes_in_memory(self) -> int:
+        return self.memory.panes_in_memory
+
+    @property
     def predictions_in_memory(self) -> int:
         return self.memory.join.waiting_predictions
 

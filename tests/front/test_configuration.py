@@ -175,6 +175,10 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "aftcast.toml:2: [join] hot_horizon must not be shorter than [panes] width; got 1 s",
         ),
         (
+            '[checkpoints]\ninterval = "61s"\n',
+            "aftcast.toml:2: [checkpoints] interval must not be longer than 60 s; got 61 s",
+        ),
+        (
             "[join\n",
             "aftcast.toml: is no valid TOML: Expected ']' at the end of a table declaration (at line 1,"
             " column 6)",
