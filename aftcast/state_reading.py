@@ -10,11 +10,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from aftcast.failure import Failure
+from streams.worker.checkpoint_records import CHECKPOINT_KEY
 
 ANSWER_WITHIN_S = 8.0
 READ_WITHIN_S = 20.0
 TAIL = 500  # offsets of each partition of the state, ten times as many at each further look
-CHECKPOINT_KEY = b"checkpoint"
 
 Place = tuple[str, int]
 

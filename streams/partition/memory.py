@@ -144,6 +144,11 @@ class Memory:
     def pane_bytes(self) -> int:
         return self.panes.nbytes + self.features.nbytes + self._examples.nbytes
 
+    @property
+    def panes_in_memory(self) -> int:
+        """Rows of panes, those of segments among them."""
+        return len(self.panes)
+
     # -- forgetting ----------------------------------------------------------------------------------------
 
     def floor_for(self, max_bytes: int) -> int | None:

@@ -77,6 +77,7 @@ SERIES = (
     Series("aftcast_waiting_predictions", "gauge", "In memory.", lambda s, _: s.waiting_predictions),
     Series("aftcast_waiting_bytes", "gauge", "Memory of predictions.", lambda s, _: s.waiting_bytes),
     Series("aftcast_pane_bytes", "gauge", "Memory of panes.", lambda s, _: s.pane_bytes),
+    Series("aftcast_panes", "gauge", "Rows of panes in memory, segments counted.", lambda s, _: s.panes),
     Series("aftcast_pending_records", "gauge", "Fetched, not applied.", lambda s, _: s.pending_records),
     Series("aftcast_caught_up", "gauge", "1: all there was is applied.", lambda s, _: float(s.caught_up)),
     Series("aftcast_settled", "gauge", "1: results are sent onward.", lambda s, _: float(s.settled)),

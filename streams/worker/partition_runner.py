@@ -223,6 +223,7 @@ class PartitionRunner:
             label_offset=stage.next_label_offset,
             checkpoints=self._checkpoints,
             checkpoint_ms=self._checkpoint_ms,
+            panes=stage.panes_in_memory,
         )
 
     def _tell_of_full_memory(self) -> None:
@@ -309,7 +310,8 @@ class PartitionRunner:
         else:
             self._stage.apply_labels(decoded)
         self._next[piece.side] = int(piece.batch.offsets[-1]) + 1
-        self._keys.look(piece.side, piece.batch, decoded)
+        if not self._stage.restoring:  # what is read again may be older than the count of partitions
+            self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)
             self._consumer.release(piece.token)

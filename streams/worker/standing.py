@@ -31,3 +31,4 @@ class Standing:
     label_offset: int = 0
     checkpoints: int = 0
     checkpoint_ms: int = 0
+    panes: int = 0

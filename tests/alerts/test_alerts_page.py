@@ -11,6 +11,7 @@ from streams.alerts.drifts import DriftAlert
 from streams.alerts.labels import HorizonTooShort, LabelsLate
 from streams.alerts.silence import Silence
 from streams.alerts.troubles import Troubles
+from streams.worker.gap_troubles import STATE_GAP
 from streams.worker.placement import PARTITIONER
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,7 @@ def test_rule_keys_are_those_of_the_settings() -> None:
 def test_every_alert_that_needs_no_rule_is_listed_with_its_severity() -> None:
     troubles = Troubles()
     troubles.absorb(Trouble(PARTITIONER, "label-events", "", 0))
+    troubles.absorb(Trouble(STATE_GAP, "label-events[0]", "", 0))
     lives = [
         *DriftAlert("m", "1", pane_width_ms=1).lives,
         Silence("m", None).life,

@@ -31,7 +31,7 @@ import traffic
 PARTITIONS = 2
 PANE_MS = 60_000  # of both
 LABEL_AFTER_MS = 3_000
-SETTLED_S = 12.0  # without any change
+SETTLED_S = 30.0  # without any change: longer than a group needs to miss a dead member
 Counts = Counter[tuple[str, int]]  # "predictions" or "pairs", pane
 
 
@@ -44,6 +44,8 @@ def send(bootstrap: str, seconds: float, rate: float, kill: Callable[[], None], 
         "inference-events": traffic.predictions(0, n, rate / 1000, seed, begun_ms),
         "label-events": traffic.labels(0, n, rate / 1000, seed, begun_ms),
     }
+    for label in records["label-events"]:
+        label["timestamp"] += LABEL_AFTER_MS - traffic.DELAY_MS
     names = {"inference-events": "InferenceEvent", "label-events": "LabelEvent"}
     values = {topic: traffic.encode(names[topic], some) for topic, some in records.items()}
     times_ms = [record["timestamp"] for record in records["inference-events"]]

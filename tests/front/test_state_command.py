@@ -16,6 +16,8 @@ from aftcast.configuration import Configuration
 from aftcast.loading import load
 from aftcast.metrics_reading import read_pages
 from aftcast.state_looking import metrics_url, state_findings
+from schemas.checkpoints import Checkpoint, FloorStep
+from streams.worker.checkpoint_records import CheckpointRecords
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW_MS = int(time.time() * 1000)
@@ -37,15 +39,12 @@ def environment(kafka: str, create_topic: Callable[..., str]) -> dict[str, str]:
     return found
 
 
-def checkpoint(partition: int, inference_offset: int, label_offset: int, behind_ms: int) -> bytes:
-    return json.dumps(
-        {
-            "format": 1, "partition": partition, "epoch": 4, "inference_offset": inference_offset,
-            "label_offset": label_offset, "inference_low": 1, "label_low": 0,
-            "inference_ms": NOW_MS - behind_ms, "labels_ms": NOW_MS, "floor_now_ms": NOW_MS - 86_400_000,
-            "floors": "4-1", "floors_parts": 1,
-        }
-    ).encode()  # fmt: skip
+def checkpoint(inference_offset: int, label_offset: int, behind_ms: int) -> Checkpoint:
+    floor_ms = NOW_MS - 86_400_000
+    return Checkpoint(
+        0, 4, inference_offset, label_offset, 1, 0, floor_ms, (FloorStep(floor_ms, 1, 1),),
+        inference_ms=NOW_MS - behind_ms, labels_ms=NOW_MS,
+    )  # fmt: skip
 
 
 def send(environment: dict[str, str]) -> None:
@@ -55,10 +54,10 @@ def send(environment: dict[str, str]) -> None:
         producer.produce(environment["AFTCAST_TOPICS__INFERENCE"], b"x", partition=0)
     for _ in range(4):
         producer.produce(environment["AFTCAST_TOPICS__LABELS"], b"x", partition=0)
+    records = CheckpointRecords(environment["AFTCAST_TOPICS__STATE"])
     for at in (3, 7):
-        value = checkpoint(0, at, 4, 90_000)
-        producer.produce(environment["AFTCAST_TOPICS__STATE"], value, b"checkpoint", partition=0)
-        producer.produce(environment["AFTCAST_TOPICS__STATE"], b"other", b"floors", partition=0)
+        for record in records.messages(checkpoint(at, 4, 90_000)):
+            producer.produce(record.topic, record.value, record.key, partition=record.partition)
     assert producer.flush(20) == 0
     kafka, group = environment["AFTCAST_KAFKA__BOOTSTRAP_SERVERS"], environment["AFTCAST_KAFKA__GROUP"]
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": group + "-raw"})

@@ -40,6 +40,10 @@ STANDING = Standing(
     waiting_bytes=100,
     pane_bytes=50,
     held_by="",
+    restored=(30, 40),
+    checkpoints=4,
+    checkpoint_ms=31_000,
+    panes=9,
 )
 
 
@@ -158,6 +162,11 @@ def test_metrics_are_served_under_exactly_the_names_of_the_list() -> None:
     assert values['aftcast_inference_read_total{partition="3"}'] == "7.0"
     assert values['aftcast_labels_dead_lettered_total{partition="3"}'] == "2.0"
     assert values['aftcast_lag_seconds{partition="3"}'] == "60.0"
+    assert values['aftcast_panes{partition="3"}'] == "9.0"
+    assert values['aftcast_restored_records{partition="3"}'] == "30.0"
+    assert values['aftcast_restore_records{partition="3"}'] == "40.0"
+    assert values['aftcast_checkpoints_total{partition="3"}'] == "4.0"
+    assert values['aftcast_checkpoint_age_seconds{partition="3"}'] == "30.0"
     assert values["aftcast_alerts_sent_total"] == "1.0"
     assert values['aftcast_mature_until_seconds{model="fraud"}'] == "60.0"
 
