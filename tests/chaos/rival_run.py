@@ -4,8 +4,8 @@
 
 One worker each, on a Kafka of its own: predictions, and three seconds later a label for each of them. It is
 killed by SIGKILL every few seconds at random moments and started again. Afterwards the counts of each pane
-are compared with what was sent. What a system has not counted within a minute and a half after its last change
-is called lost, though it may only stand still.
+are compared with what was sent. What a system has not counted a minute and a half after its last change is
+called lost, though it may only stand still.
 """
 
 import argparse
