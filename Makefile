@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos fuzz pictures dashboards clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -17,7 +17,9 @@ help:
 	@echo "make kafka   a real Apache Kafka for trying by hand"
 	@echo "make bench   the benchmarks, an hour or more; BENCH_ARGS=\"late_labels --quick\" is a try of one"
 	@echo "make chaos   kills, freezes and cuts off everything for eight minutes, then counts what was lost: 0"
-	@echo "make fuzz    a million broken messages through the worker's decoder; both: CHAOS_ARGS=\"--seed 1\""
+	@echo "make chaos-model   a thousand random sequences of crashes over the pure core, counted by hand"
+	@echo "make fuzz    a million broken messages through the worker's decoder; all: CHAOS_ARGS=\"--seed 1\""
+	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make dashboards  writes the files of Grafana's dashboards again"
 	@echo "make clean   remove $(VENV) and what the tools left"
@@ -86,6 +88,12 @@ bench: $(VENV)/.bench
 
 chaos: $(VENV)/.test
 	$(BIN)/python tests/chaos $(CHAOS_ARGS)
+
+chaos-model: $(VENV)/.test
+	$(BIN)/python tests/chaos/fault_sequences.py $(CHAOS_ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python tests/chaos/soak.py $(CHAOS_ARGS)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python tests/chaos/mutated_messages.py $(CHAOS_ARGS)

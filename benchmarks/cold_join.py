@@ -160,7 +160,7 @@ def measure(server, args):
     print(
         f"a pane of {args.predictions:,}, joined {JOINS_OF_A_PANE} times: {spent_s:.1f} s of the "
         f"{needed_s:.1f} s that it may take: {needed_s / spent_s:.1f} times what is needed; "
-        f"{cpu_s:.1f} s of CPU"
+        f"{cpu_s:.1f} s of CPU, {needed_s / cpu_s:.1f} times less than one core has"
     )
 
 

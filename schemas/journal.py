@@ -27,7 +27,7 @@ class Position:
     fingerprint
         Of format, code and settings: another monitor would find something else in the same messages.
     firing
-        The alerts that fire, as their firing was told.
+        The alerts that fire, as their firing was told, less the evidence.
     """
 
     offset: int

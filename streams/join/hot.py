@@ -238,9 +238,13 @@ class HotJoin:
         return due_ms
 
     def in_memory(self, places: np.ndarray) -> np.ndarray:
-        """Return which predictions have not left memory, shape ``(n,)``."""
+        """Return which predictions are still there and not below the floor, shape ``(n,)``."""
         ahead = (places.astype(np.int64) - self._positions[P_FIRST]) & 0xFFFFFFFF
-        return np.asarray(ahead < self._positions[P_COUNT])
+        there = ahead < self._positions[P_COUNT]
+        # A late one stands behind younger ones, and leaves memory only with them.
+        slots = (self._positions[P_HEAD] + ahead[there]) % len(self._predictions.rows)
+        there[there] = self._predictions.rows["time_ms"][slots] >= self.floor_ms
+        return np.asarray(there)
 
     def raise_floor(self, floor_ms: int, profiles: Profiles) -> None:
         """Forget what is below ``floor_ms``; a floor only rises."""

@@ -143,7 +143,9 @@ class Follower:
 
     def position(self) -> Position:
         """Return what to write down with what was told up to the last cut."""
-        return replace(self._position, firing=tuple(self._found[name] for name in sorted(self._found)))
+        # Without their evidence, kilobytes each: many alerts must fit in one record.
+        firing = (replace(self._found[name], evidence={}) for name in sorted(self._found))
+        return replace(self._position, firing=tuple(firing))
 
     def snapshot(self) -> Iterator[bytes]:
         """Yield what it is at the last cut, in short steps; nothing may be taken in until the last one."""

@@ -25,7 +25,7 @@ Key = tuple[str, str, str]  # model, model_version, segment
 # What no detector and no curve reads, most of a row.
 READ = ("age_", "confidence_", "latency")
 STRIPPED = tuple(name for name in (*HISTOGRAMS, *CLASS_BINS) if not name.startswith(READ))
-SNAPSHOT_ROWS = 4_000  # about 0.05 s to gather and to encode
+SNAPSHOT_ROWS = 2_000  # about 0.05 s to gather and to encode
 BLOCK_PANES = 8  # windows slide by a pane: of an hour's 60 panes, all but a few are merged already
 
 

@@ -341,9 +341,13 @@ class PartitionStage:
         self._low_water.note_reused(checkpoint.reused)
         self._set_aside = np.zeros(0, np.int64)
         self._read_until_ms = checkpoint.inference_ms, checkpoint.labels_ms
+        # Some are below the floor by now: their panes were told, implicit labels and all.
+        self.memory.forget_implicit_below_floor()
+        self.memory.implicit_cold = 0
         self.memory.give_implicit(min(self._read_until_ms))
         lost_ms = -(-self._lost_until_ms // self._width_ms) * self._width_ms
         self._raise_floor(lost_ms)
+        self.memory.forget_implicit_below_floor()
         self._last_rows, self._last_features, self._dead_letters = [], [], []
         predictions, labels = restoring.rest()
         for batch in predictions:

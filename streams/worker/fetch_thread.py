@@ -7,6 +7,7 @@ import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from streams.worker.batches import Records
 from streams.worker.fetching import unpack_to_columns
@@ -22,6 +23,14 @@ class FetchedRecords(dict[TP, Any]):  # Records, where Faust's types say list
         self.standing = standing
         self.generation = -1  # of the group, and each partition's epoch, when the fetch was asked for
         self.epochs: dict[TP, int] = {}
+
+
+class EndingThread(WorkerThread):
+    """A thread that does not keep its process: while no broker answers, it never ends by itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.daemon = True
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):

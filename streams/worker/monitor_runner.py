@@ -95,9 +95,10 @@ class MonitorRunner:
         async with self._one_ask:
             pass
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Undo what is not committed; ``run`` must have ended."""
         if self._journal is not None:
-            self._journal.close()
+            await asyncio.to_thread(self._journal.close)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

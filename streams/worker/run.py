@@ -18,6 +18,7 @@ from streams.worker.settings import WorkerSettings
 from streams.worker.worker import Worker
 
 STOPPED, FAILED = 0, 1
+CANCELLED_WITHIN_S = 1.0
 
 log = structlog.get_logger("aftcast.worker")
 
@@ -34,7 +35,16 @@ def run_worker(
 
     ``more_metrics`` are of what runs beside it in this process.
     """
-    return asyncio.run(_run(settings, decoder, clock or SystemClock(), on_ready, more_metrics))
+    # Not asyncio.run: it waits for tasks that were cancelled, and while no broker answers aiokafka's go on.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(
+            _run(settings, decoder, clock or SystemClock(), on_ready, more_metrics)
+        )
+    finally:
+        loop.run_until_complete(_cancel_rest())
+        asyncio.set_event_loop(None)
 
 
 async def _run(
@@ -83,6 +93,14 @@ async def _run(
         loop_watch.stop()
         if metrics is not None:
             metrics.close()
+
+
+async def _cancel_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=CANCELLED_WITHIN_S)
 
 
 async def _work(worker: Worker, on_ready: Callable[[Worker], None] | None) -> None:

@@ -20,7 +20,7 @@ from mode.utils.futures import notify
 
 from streams.worker.batches import BatchMessage, Records, require_pairs
 from streams.worker.errors import PositionLostError, PositionOutOfRangeError, UnpairedAssignmentError
-from streams.worker.fetch_thread import BatchConsumerThread, FetchedRecords
+from streams.worker.fetch_thread import BatchConsumerThread, EndingThread, FetchedRecords
 from streams.worker.waiting import woken
 
 HELD_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
@@ -46,7 +46,7 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon, Worker=EndingThread)
 
     async def on_stop(self) -> None:
         # After a crash a commit would be cancelled, and with it the stop of the thread: a process left over.

@@ -144,7 +144,7 @@ class Worker:
             await self._end(key)
         self._runners.clear()
         for monitor in self._monitors.values():
-            monitor.close()
+            await monitor.close()
         self._monitors.clear()
         await self._close(list(self._taken))
         try:
@@ -225,7 +225,7 @@ class Worker:
             del self._runners[gone]
         await self._close([partition for partition in self._taken if partition not in inputs])
         for gone in self._monitors.keys() - updates:
-            self._monitors.pop(gone).close()
+            await self._monitors.pop(gone).close()
 
         offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
         kept = dict(self._runners) if stayed else {}
@@ -289,7 +289,7 @@ class Worker:
         for partition in new:
             await self._end(("updates", partition))
             if partition in self._monitors:
-                self._monitors.pop(partition).close()
+                await self._monitors.pop(partition).close()
         tps = [TP(topics.pane_updates, partition) for partition in new]
         runners = await asyncio.gather(*(self._monitor_of(tp) for tp in tps))
         for tp, monitor in zip(tps, runners, strict=True):

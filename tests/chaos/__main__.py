@@ -1,6 +1,6 @@
 """Tries to break aftcast, and says what was lost or doubled.
 
-    python tests/chaos [--seed N] [--seconds 480] [--rate 400] [--keep DIRECTORY]
+    python tests/chaos [--seed N] [--seconds 480] [--rate 400] [--cold] [--keep DIRECTORY]
 
 Three workers and a raw writer on a real Kafka (Java 17, Maven) and ClickHouse's engine behind HTTP, under
 constant load: processes are killed, frozen and ended, the broker is killed, ClickHouse is closed, slow, full,
@@ -29,11 +29,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="default: another each time, and shown")
     parser.add_argument("--seconds", type=float, default=480.0, help="of disturbances")
     parser.add_argument("--rate", type=float, default=400.0, help="records a second")
+    parser.add_argument(
+        "--cold", action="store_true", help="a hot horizon of 10 s, so that many labels are joined cold"
+    )
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS, metavar="KIND")
     parser.add_argument("--keep", type=Path, default=None, help="keeps logs and data in this directory")
     args = parser.parse_args()
     seed = secrets.randbelow(10**6) if args.seed is None else args.seed
     command = f"python tests/chaos --seed {seed} --seconds {args.seconds:g} --rate {args.rate:g}"
+    if args.cold:
+        command += " --cold"
     if args.only != KINDS:
         command += " --only " + " ".join(f"'{kind}'" for kind in args.only)
     print(f"again with: {command}", flush=True)
@@ -41,7 +46,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="aftcast-chaos-") as temporary:
         directory = args.keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        plan = Plan(seed, args.seconds, args.rate, kinds=tuple(args.only))
+        horizon = "10s" if args.cold else "1h"
+        kinds = tuple(args.only)
+        plan = Plan(seed, args.seconds, args.rate, kinds=kinds, hot_horizon=horizon, cold=args.cold)
         run = Run(plan, directory, lambda text: print(text, flush=True))
         try:
             run.start()

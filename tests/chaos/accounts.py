@@ -137,6 +137,27 @@ def pane_account(truth: Truth, follower: Follower) -> list[Account]:
     return [rows, pairs]
 
 
+def merged_account(truth: Truth, follower: Follower) -> list[Account]:
+    """Hold predictions, pairs and repeats of each pane against the oracle, over all partitions."""
+    names = ("predictions", "labelled", "duplicates")
+    want: dict[Any, Counter[str]] = defaultdict(Counter)
+    for rows in truth.rows.values():
+        for (model, version, segment, start_ms), row in rows.items():
+            if not segment:
+                want[model, version, start_ms].update({name: row[name] for name in names})
+    got: dict[Any, Counter[str]] = defaultdict(Counter)
+    cold = 0
+    for (model, version, _, start_ms, partition), counts in follower.totals.items():
+        got[model, version, start_ms].update(dict(zip(names, counts, strict=True)))
+        cold += partition < 0
+    account = Account(f"predictions, pairs, repeats; {cold} panes cold", 0, 0)
+    for key in want.keys() | got.keys():
+        _add_counts(account, want[key], got[key])
+        if want[key] != got[key] and len(account.examples) < SHOWN:
+            account.examples.append(f"{key}: {dict(got[key])} instead of {dict(want[key])}")
+    return [account]
+
+
 def _add_counts(account: Account, mine: Mapping[str, int], theirs: Mapping[str, int]) -> None:
     for name in ("predictions", "labelled", "duplicates"):
         want, got = mine.get(name, 0), theirs.get(name, 0)

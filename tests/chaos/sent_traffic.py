@@ -49,9 +49,15 @@ class Traffic:
         Records a second, predictions and labels together.
     incidents
         Spans of event time in which the watched model errs in half of its answers instead of one in twenty.
+    refusals
+        Whether some records are set aside for what they meet in memory: ids used twice, labels that are no
+        numbers. Where little is in memory, nobody could say beforehand which.
     """
 
-    def __init__(self, seed: int, rate_per_s: float, incidents: list[tuple[int, int]]) -> None:
+    def __init__(
+        self, seed: int, rate_per_s: float, incidents: list[tuple[int, int]], *, refusals: bool = True
+    ) -> None:
+        self._refusals = refusals
         self._draw = np.random.default_rng(seed)
         self._predictions_per_ms = rate_per_s * 0.5 / 1000
         self._incidents = incidents
@@ -106,7 +112,7 @@ class Traffic:
         self._send(at_ms, INFERENCE, event)
         if draw.random() < REPEATED_SHARE:
             self._send(at_ms + int(draw.integers(0, 8_000)), INFERENCE, event)
-        if event["role"] == "primary" and draw.random() < REUSED_SHARE:
+        if self._refusals and event["role"] == "primary" and draw.random() < REUSED_SHARE:
             self._send(at_ms + 500, INFERENCE, event | {"timestamp": time_ms - 1})
         if draw.random() < 0.9:
             self._label(at_ms, event, truth)
@@ -161,7 +167,7 @@ class Traffic:
             self._send(later_ms, LABELS, label | {"label": OTHER[model]})
         elif case < 0.14:  # of a prediction that never comes
             self._send(later_ms, LABELS, label | {"prediction_id": f"orphan-{next(self._numbers)}"})
-        elif case < 0.145 and model == "price" and event["status"] == "ok" and event["role"] == "primary":
+        elif case < 0.145 and self._refusals and model == "price" and _is_scored(event):
             self._send(later_ms, LABELS, label | {"label": "dear"}, dead_when_joined=True)
 
     def _send(
@@ -210,3 +216,7 @@ class Traffic:
 
     def _put(self, at_ms: int, sent: Sent) -> None:
         heapq.heappush(self._due, _Due(at_ms, sent.number, sent))
+
+
+def _is_scored(event: dict[str, Any]) -> bool:
+    return event["status"] == "ok" and event["role"] == "primary"

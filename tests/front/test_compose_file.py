@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ET
 
 import pytest
 import yaml
@@ -154,7 +154,7 @@ def test_grafana_is_provisioned_with_sources_boards_and_a_home_that_exist() -> N
 
 
 def test_dashboards_read_as_a_user_that_may_read_and_nothing_else() -> None:
-    users = ElementTree.parse(ROOT / "docker" / "clickhouse" / "reader.xml").getroot()  # noqa: S314 - our own
+    users = ET.parse(ROOT / "docker" / "clickhouse" / "reader.xml").getroot()  # noqa: S314 - our own
     sources = yaml.safe_load(
         (ROOT / "docker" / "grafana" / "provisioning" / "datasources" / "aftcast.yaml").read_text("utf-8")
     )

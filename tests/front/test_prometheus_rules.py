@@ -92,9 +92,9 @@ def test_every_alert_is_tested_and_listed_on_the_page() -> None:
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed: Debian's package prometheus has it")
 @pytest.mark.parametrize(
-    "arguments", (("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")), ids=" ".join
+    "arguments", [("check", "config", "prometheus.yml"), ("test", "rules", "rules_test.yml")], ids=" ".join
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     assert PROMTOOL is not None
-    done = subprocess.run([PROMTOOL, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([PROMTOOL, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

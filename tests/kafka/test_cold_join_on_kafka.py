@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import pytest
 from confluent_kafka import Producer
 
 from aftcast.cold_join import ColdThread
-from aftcast.configuration import Configuration
+from aftcast.configuration import Configuration, Topics
 from aftcast.working import open_database, raw_writer
 from schemas.findings import Progress
 from schemas.records import RawBatch
@@ -233,3 +234,60 @@ def test_where_nothing_comes_late_nothing_is_joined_cold(configuration: Configur
         counters = cold.joiner.counters
         assert (counters.panes_joined, counters.labels_looked_up, counters.retries) == (0, 0, 0)
     stream.transactions.close()
+
+
+def test_a_worker_joins_labels_that_come_after_its_hot_horizon(
+    kafka: str, served_clickhouse: str, tmp_path: Path
+) -> None:
+    run = time.time_ns()
+    topics = {name: f"e2e-{name}-{run}" for name in Topics.model_fields if name != "partitions"}
+    environment = {
+        **os.environ,
+        "AFTCAST_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        "AFTCAST_KAFKA__GROUP": f"e2e-{run}",
+        "AFTCAST_CLICKHOUSE__URL": served_clickhouse,
+        "AFTCAST_PANES__WIDTH": "1s",
+        "AFTCAST_JOIN__HOT_HORIZON": "2s",
+        "AFTCAST_JOIN__COLD_INTERVAL": "200ms",
+        "AFTCAST_METRICS__PORT": "0",
+        "AFTCAST_TOPICS__PARTITIONS": "2",
+        **{f"AFTCAST_TOPICS__{name.upper()}": topic for name, topic in topics.items()},
+    }
+    aftcast = [sys.executable, "-m", "aftcast.cli"]
+    subprocess.run([*aftcast, "setup"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    client = connect(served_clickhouse, database="aftcast")
+    counted = (
+        "SELECT sum(predictions) AS n, sum(labelled) AS labelled FROM model_quality(window_seconds = 60)"
+    )
+    cold = "SELECT sum(labelled) AS labelled FROM rollups FINAL WHERE partition = -1"
+    log = tmp_path / "worker.log"
+    producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
+    with (
+        log.open("wb") as out,
+        subprocess.Popen([*aftcast, "worker"], env=environment, stdout=out, stderr=out) as worker,
+    ):
+
+        def wait_for(labelled: int) -> None:
+            deadline_s = time.monotonic() + WITHIN_S
+            while client.rows(counted) != [{"n": 200, "labelled": labelled}]:
+                assert time.monotonic() < deadline_s, (client.rows(counted), log.read_text()[-3000:])
+                assert worker.poll() is None, log.read_text()[-3000:]
+                time.sleep(0.3)
+
+        try:
+            made_ms = int(time.time() * 1000)
+            for i in range(200):
+                made = {**prediction(i, made_ms - i), "features": {}}
+                producer.produce(topics["inference"], json.dumps(made), f"m{i}")
+            producer.flush()
+            wait_for(0)
+            time.sleep(4)  # the floor passes their panes
+            for i in range(150):
+                said = label(i, i % 3, int(time.time() * 1000))
+                producer.produce(topics["labels"], json.dumps(said), f"m{i}")
+            producer.flush()
+            wait_for(150)
+            assert client.rows(cold) == [{"labelled": 150}]
+        finally:
+            worker.terminate()
+    client.close()

@@ -254,3 +254,28 @@ def test_a_record_that_no_one_can_read_is_sent_to_dead_letter_events_once(place:
         (place.topics["inference"], 1, 0)
     ]
     assert os.linesep not in letters[0]["reason"]
+
+
+def test_without_any_broker_left_a_worker_still_ends_when_told_and_by_itself_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    broker = KafkaBroker(tmp_path / "broker")
+    broker.start()
+    topics = {name: f"topic-{name}" for name in TopicNames.__slots__}
+    for name, topic in topics.items():
+        broker.create_topic(topic, 1, {"cleanup.policy": "compact"} if name in ("state", "journal") else {})
+    place = Place(broker.bootstrap, topics, tmp_path)
+    told, left = place.start(), place.start(group="other")
+    try:
+        place.await_ready(0)
+        place.await_ready(1)
+        broker.kill9()
+        told.send_signal(signal.SIGTERM)
+        assert told.wait(30) == 0, place.log(0)
+        assert left.wait(60) == 1, place.log(1)
+        assert "not committed" in place.log(1)
+    finally:
+        broker.stop()
+        for process in place.processes:
+            process.kill()
+            process.wait()

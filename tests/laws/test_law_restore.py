@@ -223,6 +223,37 @@ def test_nothing_waiting_means_nothing_is_read_again():
     assert not again.restoring
 
 
+def test_an_implicit_label_that_was_given_before_the_floor_passed_is_not_given_again_to_a_lost_row():
+    # Late by more than its implicit label needs: due at once, and the floor passes it in the same moment.
+    event = {
+        "prediction_id": "a", "model": "m", "model_version": "", "timestamp": START_MS, "prediction": "1",
+        "prediction_lower": None, "prediction_upper": None, "scores": None, "features": {}, "segments": {},
+        "status": "ok", "latency_ms": None, "cost": None, "role": "primary",
+        "record_time_ms": START_MS + 3 * WIDTH_MS,
+    }  # fmt: skip
+    later = event | {"prediction_id": "b", "timestamp": START_MS + 9 * WIDTH_MS}
+    monitor = MonitorSettings(
+        pane_width_ms=WIDTH_MS, models={"m": ModelSettings(implicit_label="0", implicit_after_ms=WIDTH_MS)}
+    )
+
+    def stage(epoch):
+        return PartitionStage(0, epoch, LONG_AGO_MS, JoinSettings(hot_horizon_ms=0), monitor)
+
+    first, batch = stage(1), decoded("inference", [later, event])
+    first.apply_inference(batch)
+    time_ms = START_MS + 4 * WIDTH_MS
+    first.advance(time_ms, time_ms)
+    told = rows_of([first.take_changed()])
+    assert told["m", "", "", START_MS]["labelled"] == 1
+    second = stage(2)
+    second.resume_from(first.checkpoint())
+    second.apply_inference(batch)
+    assert not second.restoring
+    second.advance(time_ms, time_ms)
+    again = rows_of([second.take_changed()])
+    assert [key for key, row in again.items() if row["labelled"]] == []
+
+
 def test_a_label_from_before_the_floor_that_a_waiting_prediction_met_is_read_again():
     rng = random.Random(2)
     history = random_history(rng, 200)
