@@ -1,10 +1,10 @@
 """The compose file and the image, checked without an engine: what would fail or leak only when started."""
 
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-import xml.etree.ElementTree as ET
 
 import pytest
 import yaml

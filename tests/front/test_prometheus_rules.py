@@ -96,5 +96,6 @@ def test_every_alert_is_tested_and_listed_on_the_page() -> None:
 )
 def test_promtool_agrees(arguments: tuple[str, ...]) -> None:
     assert PROMTOOL is not None
-    done = subprocess.run([PROMTOOL, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+    command = [PROMTOOL, *arguments]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
