@@ -11,6 +11,7 @@ from aftcast.commands.check import check
 from aftcast.commands.dead_letters import dead_letters
 from aftcast.commands.demo import demo
 from aftcast.commands.explain import explain
+from aftcast.commands.forward import forward
 from aftcast.commands.profile import profile
 from aftcast.commands.replay import replay
 from aftcast.commands.setup import setup
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay,
     "profile": profile,
     "alerts": alerts,
+    "forward": forward,
     "explain": explain,
     "dead-letters": dead_letters,
     "sql": sql,

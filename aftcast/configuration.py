@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -20,6 +21,13 @@ from schemas.settings import (
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes)]
 Text = Annotated[str, Field(min_length=1)]
+LONGEST_TIMEOUT_MS = 60_000  # a member of a group that is silent for five minutes is put out of it
+# What the text of a forwarded alert may name.
+ALERT_NAMES = (
+    "status", "severity", "rule", "kind", "model", "model_version", "segment", "feature", "metric", "value",
+    "threshold", "summary", "runbook_url", "fingerprint", "event_id", "window_start", "window_end",
+    "started_at", "timestamp",
+)  # fmt: skip
 LONGEST_INTERVAL_MS = 60_000  # between two checkpoints: a partition without one for longer counts as stale
 
 
@@ -47,6 +55,10 @@ def _registry_url(value: object) -> str:
 
 def _clickhouse_url(value: object) -> str:
     return _plain_url(value, ("http://", "https://", "chdb:///"))
+
+
+def _target_url(value: object) -> str:
+    return "" if value == "" else _plain_url(value, ("http://", "https://"))
 
 
 def _metric(value: object) -> str:
@@ -234,6 +246,32 @@ class Rule(Section):
     runbook_url: str = Field("", description="what to do")
 
 
+class Forward(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = Field(
+        description="of the target; part of its consumer group's name, so it goes on where it was"
+    )
+    kind: Literal["alertmanager", "slack", "pagerduty", "cloudevents"] = Field(
+        description="which form alerts get"
+    )
+    url: Annotated[str, BeforeValidator(_target_url)] = Field(
+        "", description="where to; of Alertmanager without `/api/v2`; PagerDuty has its own unless set"
+    )
+    secret_env: str = Field(
+        "",
+        description="variable that holds the secret: PagerDuty's routing key, the whole address of a "
+        "Slack webhook, else a bearer token",
+    )
+    secret_file: str = Field("", description="file that holds it; one of the two")
+    severities: tuple[Literal["page", "ticket", "info"], ...] = Field((), description="none: all")
+    text: str = Field(
+        "", description="of the message, with `$summary`, `$model` and others; empty: the kind's own"
+    )
+    rate_per_minute: Annotated[int, Field(ge=1, le=6_000)] = Field(
+        60, description="deliveries at most; the rest waits"
+    )
+    timeout_ms: DurationMs = Field(10_000, alias="timeout", description="of one try; at most a minute")
+
+
 class Configuration(BaseModel):
     """All sections; ``aftcast.loading`` reads one from file, environment and command line."""
 
@@ -250,6 +288,7 @@ class Configuration(BaseModel):
     metrics: Metrics = Metrics()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = ()
+    forward: tuple[Forward, ...] = ()
 
     @property
     def maturity_horizon_ms(self) -> int:
@@ -330,9 +369,31 @@ def problems(configuration: Configuration) -> list[tuple[tuple[str | int, ...], 
     if configuration.checkpoints.interval_ms > LONGEST_INTERVAL_MS:
         interval_s = configuration.checkpoints.interval_ms / 1000
         found.append((("checkpoints", "interval"), "must not be longer than 60 s", f"{interval_s:g} s"))
+    found += _forwarding(configuration.forward)
     for name, model in configuration.models.items():
         found += _implicit(name, model, configuration.join.hot_horizon_ms)
     return found
+
+
+def _forwarding(targets: tuple[Forward, ...]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    names: set[str] = set()
+    for i, target in enumerate(targets):
+        if target.name in names:
+            yield ("forward", i, "name"), "must differ from every other target's", f'"{target.name}"'
+        names.add(target.name)
+        if target.secret_env and target.secret_file:
+            yield ("forward", i, "secret_file"), "must not stand beside secret_env", f'"{target.secret_file}"'
+        if target.timeout_ms > LONGEST_TIMEOUT_MS:
+            rule = "must not be longer than 60 s"
+            yield ("forward", i, "timeout"), rule, f"{target.timeout_ms / 1000:g} s"
+        if target.kind in ("alertmanager", "cloudevents") and not target.url:
+            yield ("forward", i), f'"{target.name}" must have a url', f"kind {target.kind}"
+        template = Template(target.text)
+        names_of_text = template.get_identifiers() if template.is_valid() else ["$"]
+        for name in names_of_text:
+            if name not in ALERT_NAMES:
+                rule = f"must name fields of an alert only, such as $summary; ${name} is none"
+                yield ("forward", i, "text"), rule, f'"{target.text[:60]}"'
 
 
 def _implicit(name: str, model: Model, horizon_ms: int) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:

@@ -137,7 +137,11 @@ def _line(path: KeyPath, rule: str, got: Any, places: dict[KeyPath, str], source
         places[held] if held else next((v for k, v in places.items() if k[: len(path)] == path), f"{source}:")
     )
     if place.endswith(":"):
-        section = f"[[{path[0]}]]" if path[0] == "rules" else f"[{'.'.join(map(str, path[:-1] or path))}]"
+        section = (
+            f"[[{path[0]}]]"
+            if path[0] in ("rules", "forward")
+            else f"[{'.'.join(map(str, path[:-1] or path))}]"
+        )
         keys = [str(part) for part in path[1:] if isinstance(part, str)][-1:]
         subject = " ".join([section, *keys]) if len(path) > 1 else section
         subject = f"{place} {subject}"

@@ -14,7 +14,7 @@ from aftcast.output import console
 
 CONTRACT = (
     "demo | worker | setup | check | state | simulate | replay | profile | "
-    "alerts | explain | dead-letters | version | sql"
+    "alerts | forward | explain | dead-letters | version | sql"
 )
 
 

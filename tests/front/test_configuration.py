@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from aftcast.configuration import Configuration, Detector, Model, Rule
+from aftcast.configuration import Configuration, Detector, Forward, Model, Rule
 from aftcast.loading import ConfigurationError, load
 from aftcast.quantities import duration_ms, duration_text, size_bytes, size_text
 from aftcast.toml_lines import key_lines
@@ -179,6 +179,19 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
             "aftcast.toml:2: [checkpoints] interval must not be longer than 60 s; got 61 s",
         ),
         (
+            '[[forward]]\nname = "am"\nkind = "alertmanager"\n',
+            'aftcast.toml:1: [[forward]] "am" must have a url; got kind alertmanager',
+        ),
+        (
+            '[[forward]]\nname = "a"\nkind = "slack"\ntext = "$sumary"\n',
+            "aftcast.toml:4: [[forward]] text must name fields of an alert only, such as $summary; $sumary is"
+            ' none; got "$sumary"',
+        ),
+        (
+            '[[forward]]\nname = "a"\nkind = "pagerduty"\ntimeout = "61s"\n',
+            "aftcast.toml:4: [[forward]] timeout must not be longer than 60 s; got 61 s",
+        ),
+        (
             "[join\n",
             "aftcast.toml: is no valid TOML: Expected ']' at the end of a table declaration (at line 1,"
             " column 6)",
@@ -319,7 +332,12 @@ def keys_of_the_code() -> dict[tuple[str, str], tuple[str, str]]:
     holders: dict[str, type[BaseModel]] = {
         f"[{name}]": type(section) for name, section in Configuration() if isinstance(section, BaseModel)
     }
-    holders |= {"[models.NAME]": Model, "[[rules]]": Rule, "[[detection.detectors]]": Detector}
+    holders |= {
+        "[models.NAME]": Model,
+        "[[rules]]": Rule,
+        "[[forward]]": Forward,
+        "[[detection.detectors]]": Detector,
+    }
     return {
         (section, field.alias or name): (shown(field, name), str(field.description))
         for section, model in holders.items()

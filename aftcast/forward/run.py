@@ -1,0 +1,56 @@
+"""All targets at once, each on its own way, until told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import structlog
+from confluent_kafka import KafkaException
+
+from aftcast.configuration import Configuration
+from aftcast.failure import Failure
+from aftcast.forward.bodies import Firing
+from aftcast.forward.refusals import Refusals
+from aftcast.forward.runner import Runner
+from aftcast.forward.targets import Target, shown
+from schemas.findings import AlertEvent
+
+log = structlog.get_logger("aftcast.forward")
+
+
+async def forward_alerts(configuration: Configuration, targets: list[Target]) -> None:
+    """Deliver until SIGTERM or SIGINT; ``Failure`` if Kafka refuses."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    options = configuration.kafka.client_options()
+    refusals = Refusals(options, configuration.topics.dead_letters)
+    tasks = [
+        asyncio.create_task(
+            Runner(target, options, configuration.kafka.group, configuration.topics.alerts, refusals).run(
+                stop
+            )
+        )
+        for target in targets
+    ]
+    log.info("forwarding", topic=configuration.topics.alerts, targets=[target.name for target in targets])
+    try:
+        await asyncio.gather(*tasks)
+    except KafkaException as error:
+        raise Failure(f"forwarding stopped: {error.args[0].str().lower()}") from error
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("stopped")
+
+
+def dry_run(alerts: Iterator[AlertEvent], targets: list[Target], now_ms: int) -> Iterator[dict[str, object]]:
+    """Yield what would be sent for each alert to each target, secrets hidden."""
+    firing = Firing()
+    for alert in alerts:
+        fires = firing.take(alert)
+        for target in targets:
+            body = target.body(alert, fires, now_ms) if target.wants(alert) else None
+            if body is not None:
+                yield shown(target, body)
