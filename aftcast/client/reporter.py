@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -95,6 +96,7 @@ class Reporter:
             "message.timeout.ms": int(keep_s * 1000),
         }
         self._closed = False
+        self._opening = threading.Lock()
         self._ledger = Ledger(time.monotonic)
         self._channel: Channel | None = Channel(self._options, self._ledger)
         _reporters.add(self)
@@ -193,8 +195,9 @@ class Reporter:
 
     def close(self) -> None:
         """Send what waits, for at most ``flush_within_s``; what is given later is dropped."""
-        self._closed = True
-        channel, self._channel = self._channel, None
+        with self._opening:
+            self._closed = True
+            channel, self._channel = self._channel, None
         if channel is not None:
             channel.close(self._flush_within_s)
 
@@ -213,16 +216,22 @@ class Reporter:
             if self._check is not None:
                 self._check(name, event)
             value = encode(name, event, self._encoding)
-            if self._channel is None and not self._closed:
-                self._channel = Channel(self._options, self._ledger)
-            if self._channel is None:
+            channel = self._channel or self._open()
+            if channel is None:
                 self._ledger.add("dropped", "the reporter is closed")
             else:
-                self._channel.send(topic, event["prediction_id"].encode(), value)
+                channel.send(topic, event["prediction_id"].encode(), value)
         except Exception as error:
             self._ledger.add("refused", f"{name}: {error}")
             if self._check is not None:
                 raise error if isinstance(error, EventError) else EventError(f"{name}: {error}") from error
+
+    def _open(self) -> Channel | None:
+        """Return the channel of this process, made by the first thread that needs one after a fork."""
+        with self._opening:
+            if self._channel is None and not self._closed:
+                self._channel = Channel(self._options, self._ledger)
+            return self._channel
 
     def _left_out(self, name: str, reason: str) -> None:
         self._ledger.add("features_left_out", f"$.features.{name}: {reason}")
@@ -233,6 +242,7 @@ class Reporter:
             self._channel.abandon()
             self._channel = None
         self._ledger = Ledger(time.monotonic)
+        self._opening = threading.Lock()
 
 
 def _now_ms() -> int:

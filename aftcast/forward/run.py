@@ -11,7 +11,7 @@ from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.forward.bodies import Firing
 from aftcast.forward.refusals import Refusals
-from aftcast.forward.runner import Runner
+from aftcast.forward.runner import UNSAYABLE, Runner
 from aftcast.forward.targets import Target, shown
 from schemas.findings import AlertEvent
 
@@ -51,6 +51,10 @@ def dry_run(alerts: Iterator[AlertEvent], targets: list[Target], now_ms: int) ->
     for alert in alerts:
         fires = firing.take(alert)
         for target in targets:
-            body = target.body(alert, fires, now_ms) if target.wants(alert) else None
+            try:
+                body = target.body(alert, fires, now_ms) if target.wants(alert) else None
+            except UNSAYABLE as error:
+                yield {"target": target.name, "refused": f"cannot be written down: {error}"}
+                continue
             if body is not None:
                 yield shown(target, body)

@@ -5,6 +5,7 @@ not sent. Alertmanager forgets what nobody repeats, so it is told again every mi
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,13 @@ from aftcast.forward.targets import Target
 from schemas.findings import AlertEvent
 from schemas.messages import alert_of
 
+FIRST_LOOK = "first look"  # beside an offset: what fires there is not delivered yet
 POLL_S = 0.2
 ANSWER_WITHIN_S = 10.0
 REPEAT_S = 60.0
 REPEAT_AT_ONCE = 100  # alerts in one request
+
+UNSAYABLE = (ValueError, OverflowError, OSError, TypeError)  # such as a time beyond the year 9999
 
 log = structlog.get_logger("aftcast.forward")
 T = TypeVar("T")
@@ -123,7 +127,8 @@ class Runner:
             if alert is not None and self._target.wants(alert):
                 place.firing.take(alert)
             return
-        await self._go_live(partition, session, stop)
+        if not await self._go_live(partition, session, stop):
+            return
         if alert is None:
             await self._refuse(message, "is no alert event")
         elif self._target.wants(alert):
@@ -132,20 +137,23 @@ class Runner:
                 return
         await self._commit(partition, offset + 1)
 
-    async def _go_live(self, partition: int, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
-        """Leave history behind; a group that is new tells what fires at that moment, and nothing older."""
+    async def _go_live(self, partition: int, session: aiohttp.ClientSession, stop: asyncio.Event) -> bool:
+        """Leave history behind; a group that is new tells what fires at that moment, and nothing older.
+
+        False when it was given up to stop or rebalance.
+        """
         place = self._places.get(partition)
         if place is None or place.live:
-            return
+            return place is not None
         place.live = True
         self._repeat_s = 0.0
         if not place.first:
-            return
+            return True
         for alert in list(place.firing.alerts.values()):
             if not await self._deliver(alert, True, None, session, stop):
-                place.live = False
-                return
+                return False
         await self._commit(partition, place.live_from)
+        return True
 
     async def _deliver(
         self,
@@ -163,18 +171,22 @@ class Runner:
             ):
                 return False
             # Made anew each time: Alertmanager goes by its clock.
-            body = self._target.body(alert, fires, _now_ms())
-            if body is None:
+            payload = None
+            try:
+                body = self._target.body(alert, fires, _now_ms())
+                payload = None if body is None else self._target.encoded(body)
+            except UNSAYABLE as error:
+                await self._refuse(message, f"cannot be written down: {error}", alert)
+            if payload is None:
                 return True
             attempt += 1
-            outcome = await deliver(session, self._target, self._target.encoded(body))
+            outcome = await deliver(session, self._target, payload)
             told = {"status": alert.status, "rule": alert.rule, "fingerprint": alert.fingerprint}
             if outcome.taken:
                 self._log.info("delivered", **told, attempts=attempt)
-                return True
-            if not outcome.again:
-                self._log.error("refused, set aside", **told, reason=outcome.reason)
+            elif not outcome.again:
                 await self._refuse(message, outcome.reason, alert)
+            if not outcome.again:
                 return True
             pause_s = max(retry_s(attempt), outcome.after_s)
             self._log.warning("not delivered", **told, reason=outcome.reason, retry_in_s=pause_s)
@@ -204,8 +216,9 @@ class Runner:
         bodies: list[dict[str, Any]] = []
         for place in self._places.values():
             for alert in place.firing.alerts.values() if place.live else ():
-                body = self._target.body(alert, True, _now_ms())
-                bodies += body if isinstance(body, list) else []
+                with contextlib.suppress(*UNSAYABLE):  # it was set aside when it came
+                    body = self._target.body(alert, True, _now_ms())
+                    bodies += body if isinstance(body, list) else []
         for at in range(0, len(bodies), REPEAT_AT_ONCE):
             part = bodies[at : at + REPEAT_AT_ONCE]
             outcome: Outcome = await deliver(session, self._target, self._target.encoded(part))
@@ -215,8 +228,8 @@ class Runner:
 
     async def _refuse(self, message: Message | None, reason: str, alert: AlertEvent | None = None) -> None:
         await self._call(self._refusals.send, self._target.name, self._topic, message, reason, alert)
-        if alert is None:
-            self._log.error("set aside", reason=reason)
+        told = {"fingerprint": alert.fingerprint} if alert is not None else {}
+        self._log.error("refused, set aside", **told, reason=reason)
 
     async def _commit(self, partition: int, offset: int) -> None:
         place = TopicPartition(self._topic, partition, offset)
@@ -243,11 +256,16 @@ class Runner:
             _, end = consumer.get_watermark_offsets(
                 TopicPartition(self._topic, found.partition), ANSWER_WITHIN_S
             )
-            first = found.offset < 0
-            self._places[found.partition] = Place(end if first else found.offset, first)
+            if found.offset < 0:
+                # Where the first look ends must not move with a rebalance that comes before it is over.
+                found = TopicPartition(self._topic, found.partition, end, metadata=FIRST_LOOK)  # noqa: PLW2901
+                consumer.commit(offsets=[found], asynchronous=False)
+            self._places[found.partition] = Place(found.offset, found.metadata == FIRST_LOOK)
         for partition in partitions:
             partition.offset = OFFSET_BEGINNING
         consumer.assign(partitions)
+        # librdkafka remembers over an assignment what was paused before it.
+        consumer.resume(partitions)
         self._log.info("assigned", partitions=sorted(self._places))
 
     def _revoked(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
@@ -258,7 +276,7 @@ class Runner:
 def _alert(message: Message) -> AlertEvent | None:
     try:
         return alert_of(orjson.loads(message.value() or b""))
-    except (ValueError, TypeError, AttributeError):
+    except (*UNSAYABLE, AttributeError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from aftcast.failure import Failure
 from aftcast.forward.bodies import BODIES, HOLD_MS, TEXTS, Firing, text_of
 from aftcast.forward.run import dry_run
 from aftcast.forward.targets import open_target
+from aftcast.loading import load
 from schemas.findings import AlertEvent
 from schemas.messages import alert_document
 
@@ -119,6 +121,16 @@ def test_severities_choose_what_a_target_gets_and_a_dry_run_shows_no_secret() ->
     (shown,) = dry_run(iter([ticket, alert()]), [target], NOW_MS)
     assert shown["to"] == "events.pagerduty.com"
     assert shown["body"]["routing_key"] == "***"  # type: ignore[index]
+
+
+def test_the_page_shows_targets_that_are_accepted_and_lists_what_a_text_may_name(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "forwarding.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "aftcast.toml").write_text(example)
+    targets = load(tmp_path / "aftcast.toml", environment={}).forward
+    assert [target.kind for target in targets] == ["alertmanager", "pagerduty", "slack", "cloudevents"]
+    (named,) = re.findall(r"`text` may name (.*?);", page)
+    assert re.findall(r"`\$(\w+)`", named) == list(ALERT_NAMES)
 
 
 @pytest.mark.parametrize(

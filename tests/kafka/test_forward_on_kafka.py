@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "forward"))
 from alert_events import alert
 from receiver import Receiver
 
+from aftcast.kafka_broker import KafkaBroker
 from schemas.findings import AlertEvent
 from schemas.messages import alert_document
 
@@ -38,7 +39,7 @@ class Stage:
         self.group = f"g-{alerts}"
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def tell(self, *events: AlertEvent, aborted: bool = False) -> None:
+    def tell(self, *events: AlertEvent, aborted: bool = False, partition: int = 0) -> None:
         producer = Producer(
             {"bootstrap.servers": self.bootstrap, "transactional.id": f"tx-{self.alerts}-{next(_names)}"}
         )
@@ -46,7 +47,7 @@ class Stage:
         producer.begin_transaction()
         for event in events:
             value = json.dumps(alert_document(event))
-            producer.produce(self.alerts, value, event.fingerprint, partition=0)
+            producer.produce(self.alerts, value, event.fingerprint, partition=partition)
         if aborted:
             producer.flush(20)
             producer.abort_transaction(20)
@@ -183,6 +184,52 @@ def test_killed_before_the_answer_it_delivers_again_and_loses_nothing(stage: Sta
         stage.forward(hook("a", receiver))
         bodies = receiver.wait_for(before + 2, 40)[before:]
     assert [body["id"] for body in bodies] == ["A-firing", "A-resolved"]
+
+
+def test_what_is_no_alert_and_what_no_format_can_hold_is_set_aside_and_the_next_is_delivered(
+    stage: Stage,
+) -> None:
+    with Receiver() as receiver:
+        stage.forward(hook("a", receiver))
+        until(lambda: '"assigned"' in stage.log.read_text())
+        producer = Producer({"bootstrap.servers": stage.bootstrap})
+        far = json.dumps(alert_document(alert("firing", "Far", timestamp_ms=10**17)))
+        for value in (b"", b"no json", b"[1]", b'{"status": "firing"}', far):
+            producer.produce(stage.alerts, value, partition=0)
+        assert producer.flush(20) == 0
+        stage.tell(alert("firing"))
+        assert [body["id"] for body in receiver.wait_for(1)] == ["AccuracyLow-firing"]
+    reasons = [json.loads(value)["reason"] for value in read(stage.bootstrap, stage.letters, 5)]
+    assert reasons[:4] == ["delivery_refused: a is no alert event"] * 4
+    assert reasons[4].startswith("delivery_refused: a cannot be written down: year ")
+
+
+def test_a_second_process_takes_over_what_the_first_could_not_deliver(
+    stage: Stage, kafka_broker: KafkaBroker
+) -> None:
+    stage.alerts = kafka_broker.create_topic(stage.alerts + "-two", 2)
+    down = True
+    with Receiver(answer=lambda _: (503, {}) if down else (202, {})) as receiver:
+        table = hook("a", receiver)
+        first = stage.forward(table)
+        until(lambda: '"assigned"' in stage.log.read_text())
+        stage.tell(alert("firing", "A"), partition=0)
+        stage.tell(alert("firing", "B"), partition=1)
+        receiver.wait_for(2)
+        # In the middle of its pauses the first one hands a partition over, and goes on with the other.
+        stage.forward(table)
+        until(lambda: '"assigned"' in stage.log.read_text())
+        down = False
+        before = len(receiver.requests)
+        stage.tell(alert("resolved", "A"), partition=0)
+        stage.tell(alert("resolved", "B"), partition=1)
+        until(lambda: len({r.body["id"] for r in receiver.requests[before:]}) == 4, 40)
+        ids = [request.body["id"] for request in receiver.requests[before:]]
+        for name in "AB":
+            own = [each for each in ids if each.startswith(name)]
+            assert own[-1] == f"{name}-resolved"
+            assert own[0] == f"{name}-firing"
+        first.kill()
 
 
 def test_a_dry_run_sends_nothing_and_shows_what_it_would(stage: Stage) -> None:
