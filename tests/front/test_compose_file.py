@@ -49,6 +49,8 @@ def test_what_runs_on_has_a_health_check_a_memory_limit_and_is_started_again(nam
     assert service["mem_limit"]
     if service["restart"] != "no":
         assert service["restart"] == "unless-stopped"
+    # The forwarder serves no page: while it runs it is well, and when it ends it is started again.
+    if service["restart"] != "no" and name != "forward":
         assert {"test", "interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
 
 
@@ -175,6 +177,13 @@ def test_dashboards_read_as_a_user_that_may_read_and_nothing_else() -> None:
     assert password.get("from_env") in SERVICES["clickhouse"]["environment"]
     mounted = [volume for volume in SERVICES["clickhouse"]["volumes"] if "reader.xml" in volume]
     assert mounted == ["./docker/clickhouse/reader.xml:/etc/clickhouse-server/users.d/reader.xml:ro"]
+
+
+def test_alerts_about_models_go_where_those_about_aftcast_go() -> None:
+    (target,) = load(environment=SERVICES["forward"]["environment"]).forward
+    assert target.kind == "alertmanager"
+    assert urlsplit(target.url).netloc == "alertmanager:9093"
+    assert "alertmanager" in SERVICES["forward"]["depends_on"]
 
 
 def test_prometheus_asks_both_roles_and_tells_an_alertmanager_that_is_there() -> None:
