@@ -202,6 +202,24 @@ def test_versions_without_a_name_can_be_chosen(demo: Client) -> None:
     assert [(row["series"], row["figure"]) for row in demo.rows(statement)] == [("plain", 0.25)]
 
 
+def test_charts_of_clickhouse_s_own_page_have_times_names_and_figures(demo: Client) -> None:
+    charts = demo.rows("SELECT title, query FROM aftcast.dashboards WHERE dashboard = 'aftcast'")
+    assert len({chart["title"] for chart in charts}) == len(charts) > 5
+    given = {"seconds": 86_400, "rounding": 3_600, "model": "", "segment": ""}
+    for chart in charts:
+        # As the page does: what stands in braces are its parameters, and it knows no others.
+        asked_for = set(re.findall(r"\{(\w+):[^}]+\}", chart["query"]))
+        assert asked_for == set(given)
+        rows = demo.rows(chart["query"], given)
+        assert rows, chart["title"]
+        assert list(rows[0]) == ["t", "name", "figure"]
+        assert START_MS <= rows[0]["t"] * 1_000 <= rows[-1]["t"] * 1_000 < END_MS
+        assert all(isinstance(row["name"], str) and isinstance(row["figure"], float) for row in rows)
+    (accuracy,) = [chart["query"] for chart in charts if chart["title"] == "Accuracy of mature windows"]
+    of_one = demo.rows(accuracy, given | {"model": "fraud", "segment": "country=DE"})
+    assert {row["name"] for row in of_one} == {"fraud 3.1", "fraud 3.2"}
+
+
 def test_the_committed_files_are_what_the_boards_say_now() -> None:
     committed = {path.name: path.read_text("utf-8") for path in FILES.iterdir()}
     assert committed == texts(), "write them anew with: make dashboards"
