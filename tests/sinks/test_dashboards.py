@@ -192,6 +192,26 @@ def test_no_choice_breaks_a_statement(demo: Client) -> None:
                 demo.rows(asked(target["rawSql"], board, **hostile))
 
 
+def test_only_rows_of_the_chosen_model_and_segment_are_read(demo: Client) -> None:
+    traffic = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Traffic")["targets"][0]
+    plan = demo.rows("EXPLAIN indexes = 1 " + asked(traffic["rawSql"], "on-call", model="fraud"))
+    lines = [next(iter(row.values())) for row in plan]
+    keys = [line for line in lines if "Condition: " in line and "segment in ['', '']" in line]
+    assert keys
+    assert all("model in ['fraud', 'fraud']" in line for line in keys)
+
+
+def test_an_address_that_is_none_of_the_web_is_no_link(demo: Client) -> None:
+    said = next(p for b, p in PANELS if b == "on-call" and p["title"] == "What alerts said")["targets"][0]
+    addresses = ["https://wiki/x", "http://wiki/y", "javascript:alert(1)", " https://wiki", "", "wiki"]
+    told = pa.array([START_MS + 2 * HOUR_MS] * len(addresses), pa.timestamp("ms", tz="UTC"))
+    columns = {"model": ["linked"] * len(addresses), "event_id": addresses, "runbook_url": addresses}
+    columns["status"] = ["resolved"] * len(addresses)
+    demo.insert("aftcast.alerts", pa.table(columns | {"timestamp": told}))
+    rows = demo.rows(asked(said["rawSql"], "on-call", model="linked"))
+    assert sorted(row["runbook"] for row in rows) == ["", "", "", "", "http://wiki/y", "https://wiki/x"]
+
+
 def test_versions_without_a_name_can_be_chosen(demo: Client) -> None:
     failing = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Failure rate")["targets"][0]
     columns = {"model": ["plain"], "model_version": [""], "segment": [""], "partition": [0]}
