@@ -2,7 +2,10 @@
 
 import json
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from grafana_words import panels_of, sent
 
 from aftcast.dashboards import BOARDS
 from aftcast.dashboards.__main__ import texts
+from schemas.features import grid_cell
 from sinks.clickhouse.client import Client, connect
 
 FILES = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
@@ -143,6 +147,60 @@ def test_figures_on_the_boards_are_those_of_the_views(demo: Client) -> None:
     }
     raw = demo.rows("SELECT model, uniqExact(prediction_id) AS n FROM aftcast.predictions GROUP BY model")
     assert calls == {row["model"]: row["n"] for row in raw}
+
+
+def panel_rows(demo: Client, board: str, title: str, **choices: str) -> list[dict[str, Any]]:
+    panel = next(p for b, p in PANELS if b == board and p["title"] == title)
+    return demo.rows(asked(panel["targets"][0]["rawSql"], board, **choices))
+
+
+def test_confusion_counts_what_raw_predictions_and_labels_give(demo: Client) -> None:
+    found = {(row["label"], row["predicted"]): row["pairs"] for row in panel_rows(demo, "debug", "Confusion")}
+    raw = demo.rows(
+        "SELECT truth, said, count() AS n FROM ("
+        " SELECT prediction_id, any(prediction) AS said FROM aftcast.predictions"
+        " WHERE model = 'fraud' AND status = 'ok' GROUP BY prediction_id) AS p "
+        "INNER JOIN (SELECT prediction_id, argMax((label,), (timestamp, label)).1 AS truth"
+        " FROM aftcast.labels GROUP BY prediction_id) AS l USING prediction_id WHERE truth IS NOT NULL GROUP BY truth, said"
+    )
+    assert found == {(row["truth"], row["said"]): row["n"] for row in raw}
+
+
+def test_wrong_answers_are_wrong_recent_and_found_by_their_ids(demo: Client) -> None:
+    rows = panel_rows(demo, "debug", "Recent wrong answers", version="3.2", segment="country=FR")
+    assert len(rows) > 10
+    for row in rows:
+        assert row["truth"] is not None
+        assert row["said"] != row["truth"]
+        assert row["model_version"] == "3.2"
+        assert "'country':'FR'" in row["segments"]
+        assert row["request_id"] == f"r-{row['prediction_id']}"
+        assert row["trace_id"] == f"t-{row['prediction_id']}"
+    newest_ms = rows[0]["time"].replace(tzinfo=UTC).timestamp() * 1_000
+    assert newest_ms > END_MS - 4 * HOUR_MS
+
+
+def test_the_distribution_of_a_feature_is_that_of_raw_predictions(demo: Client) -> None:
+    raw = demo.rows(
+        "SELECT prediction_id, any(features) AS f FROM aftcast.predictions "
+        "WHERE model = 'fraud' AND model_version = '3.1' GROUP BY prediction_id"
+    )
+    features = [row["f"] for row in raw]
+    names = Counter(json.loads(f["merchant"]) for f in features)
+    shown = panel_rows(demo, "debug", "Distribution of the chosen feature", feature="merchant", version="3.1")
+    assert {row["bin"]: row["shown"] for row in shown} == {
+        name: pytest.approx(n / len(features), rel=1e-12) for name, n in names.items()
+    }
+    (edges,) = demo.rows(
+        "SELECT edges FROM aftcast.feature_references FINAL WHERE model = 'fraud' AND model_version = '3.1' "
+        "AND segment = '' AND feature = 'amount'"
+    )
+    cells = Counter(bisect_right(edges["edges"], grid_cell(json.loads(f["amount"]))) for f in features)
+    shown = panel_rows(demo, "debug", "Distribution of the chosen feature", feature="amount", version="3.1")
+    assert [row["shown"] for row in shown] == [
+        pytest.approx(cells[cell] / len(features), rel=1e-12) for cell in sorted(cells)
+    ]
+    assert sum(row["reference"] for row in shown) == pytest.approx(1, rel=1e-12)
 
 
 def test_an_alert_is_open_until_it_is_resolved_and_a_correction_changes_nothing(demo: Client) -> None:
