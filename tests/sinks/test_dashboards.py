@@ -161,7 +161,8 @@ def test_confusion_counts_what_raw_predictions_and_labels_give(demo: Client) -> 
         " SELECT prediction_id, any(prediction) AS said FROM aftcast.predictions"
         " WHERE model = 'fraud' AND status = 'ok' GROUP BY prediction_id) AS p "
         "INNER JOIN (SELECT prediction_id, argMax((label,), (timestamp, label)).1 AS truth"
-        " FROM aftcast.labels GROUP BY prediction_id) AS l USING prediction_id WHERE truth IS NOT NULL GROUP BY truth, said"
+        " FROM aftcast.labels"
+        " GROUP BY prediction_id) AS l USING prediction_id WHERE truth IS NOT NULL GROUP BY truth, said"
     )
     assert found == {(row["truth"], row["said"]): row["n"] for row in raw}
 
