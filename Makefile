@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz    a million broken messages through the worker's decoder; all: CHAOS_ARGS=\"--seed 1\""
 	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
+	@echo "make dashboards  writes the files of Grafana's dashboards again"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
 # uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
@@ -100,6 +101,9 @@ fuzz: $(VENV)/.test
 # The figures that docs/late-labels.md quotes are printed too, and kept beside the pictures.
 pictures: $(VENV)/.docs
 	$(BIN)/python docs/pictures/draw.py
+
+dashboards: $(VENV)/.demo
+	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis

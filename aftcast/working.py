@@ -19,6 +19,7 @@ from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.logs import configure_logs
+from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
 from aftcast.warm_up import is_warm, warm_up
 from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
@@ -27,6 +28,7 @@ from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
 from streams.drift import detectors
+from streams.worker.health import Part
 from streams.worker.metrics import MetricsServer
 from streams.worker.registry import ConfluentRegistry
 from streams.worker.run import run_worker
@@ -36,6 +38,7 @@ Role = Literal["both", "streams", "raw"]
 STOP_WITHIN_S = 5.0
 NAMED_SESSION_S = 30.0  # a member with a name that is back by then moves no partition; a container takes 20 s
 PORTS_TRIED = 20
+PROBE_ANSWER_S = 3
 COLD_ANSWER_S = 600  # a query over many panes reads gigabytes
 
 log = structlog.get_logger("aftcast")
@@ -126,11 +129,18 @@ def run(configuration: Configuration, role: Role) -> int:
     raw = RawThread(configuration)
     raw.start()
     try:
-        code = run_worker(settings, decoder, more_metrics=raw.metrics())
+        code = run_worker(settings, decoder, more_metrics=raw.metrics(), more_parts=[raw.part])
     finally:
         raw.stop()
     raw.raise_failure()
     return code
+
+
+def health_of(configuration: Configuration, writer: RawWriter) -> Part:
+    """Return the raw role's health; the embedded engine is in this process and has none of its own."""
+    embedded = configuration.clickhouse.url.startswith("chdb:")
+    probe = ClickHouseProbe(lambda: open_database(configuration, PROBE_ANSWER_S))
+    return raw_part(writer.counters, None if embedded else probe)
 
 
 class RawThread(threading.Thread):
@@ -140,6 +150,7 @@ class RawThread(threading.Thread):
         super().__init__(name="raw", daemon=True)
         self._cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
         self.writer = raw_writer(configuration, follower=self._cold)
+        self.part = health_of(configuration, self.writer)
         self._stop_event = threading.Event()
         self._failure: Exception | None = None
 
@@ -177,7 +188,8 @@ def _run_raw(configuration: Configuration, port: int) -> int:
     cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
     writer = raw_writer(configuration, follower=cold)
     collectors = RawCollector(writer.counters), ColdCollector(cold.joiner.counters)
-    metrics = MetricsServer(*collectors, host=configuration.metrics.host, port=port)
+    part = health_of(configuration, writer)
+    metrics = MetricsServer(*collectors, host=configuration.metrics.host, port=port, parts=[part])
     cold.start()
     log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
     try:

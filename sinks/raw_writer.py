@@ -58,7 +58,8 @@ class RawCounters:
 
     Every record read is either ``written``, so that its rows are in ClickHouse, or ``waiting``. ``skipped``
     and ``unreadable`` count records, ``rows`` the rows per table, ``gaps`` the holes found in the log.
-    ``lag`` is how far the tables are behind the topics.
+    ``lag`` is how far the tables are behind the topics. ``turned_s`` is when it last fetched, on the
+    monotonic clock; ``waits_for`` names what is away, while a block is kept for it.
     """
 
     read: int = 0
@@ -70,6 +71,9 @@ class RawCounters:
     gaps: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     lag: RawLag = field(default_factory=RawLag)
+    assigned: bool = False
+    turned_s: float = field(default_factory=time.monotonic)
+    waits_for: str = ""
 
     @property
     def waiting(self) -> int:
@@ -164,6 +168,7 @@ class RawWriter:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assign(consumer, partitions)
+        self.counters.assigned = True
         if self._follower is not None:
             self._follower.assigned({(place.topic, place.partition) for place in partitions})
 
@@ -206,6 +211,7 @@ class RawWriter:
         return messages
 
     def _usable(self, consumer: Consumer, fetched: Sequence[Any]) -> list[Message]:
+        self.counters.turned_s = time.monotonic()
         messages = []
         for message in fetched:
             error: KafkaError | None = message.error()
@@ -251,6 +257,7 @@ class RawWriter:
                 break
             except self._away as error:
                 self.counters.retries += 1
+                self.counters.waits_for = str(error)
                 self._disconnect()
                 self._log.warning(
                     f"{error}; a block of {len(messages)} records kept, retrying in {pause_s:g} s"
@@ -258,6 +265,7 @@ class RawWriter:
                 if stop.is_set() or not self._wait(consumer, pause_s, stop):
                     return
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+        self.counters.waits_for = ""
         self._commit(consumer, block)
         self._count(block)
         if self._follower is not None and block.progress:

@@ -50,7 +50,7 @@ class Runner:
     ) -> None:
         self._target, self._topic, self._refusals = target, topic, refusals
         self._options = {
-            "session.timeout.ms": "10000",
+            "session.timeout.ms": "6000",
             **options,
             "group.id": f"{group}-forward-{target.name}",
             "enable.auto.commit": False,

@@ -6,6 +6,7 @@ import faulthandler
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ class LoopWatch:
     def __init__(self, stuck_after_s: float) -> None:
         self._stuck_after_s = stuck_after_s
         self._beats = 0
+        self._beat_s = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="aftcast-loop-watch", daemon=True)
@@ -40,8 +42,13 @@ class LoopWatch:
         if self._timer is not None:
             self._timer.cancel()
 
+    def beat_age_s(self) -> float:
+        """Return since when the loop has not turned; any thread may ask."""
+        return time.monotonic() - self._beat_s
+
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beats += 1
+        self._beat_s = time.monotonic()
         self._timer = loop.call_later(BEAT_S, self._beat, loop)
 
     def _watch(self) -> None:

@@ -1,6 +1,6 @@
 """What a worker tells Prometheus: one closed list of names, read off its partitions at each scrape."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from streams.worker.health import HealthPages, Part
 from streams.worker.standing import Standing
 
 
@@ -157,13 +158,16 @@ class WorkerCollector(Collector):
 
 
 class MetricsServer:
-    """``/metrics`` of all collectors together; port 0 takes any free one."""
+    """``/metrics`` of all collectors together, and the health of all parts; port 0 takes any free one."""
 
-    def __init__(self, *collectors: Collector, host: str, port: int) -> None:
+    def __init__(self, *collectors: Collector, host: str, port: int, parts: Sequence[Part] = ()) -> None:
         registry = CollectorRegistry()
         for collector in collectors:
             registry.register(collector)
         self._server, self._thread = start_http_server(port, host, registry)
+        metrics = self._server.get_app()
+        assert metrics is not None  # noqa: S101 (it was started with one)
+        self._server.set_app(HealthPages(metrics, parts))
         self.port = self._server.server_port
 
     def close(self) -> None:

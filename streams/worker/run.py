@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
+from streams.worker.health import Part, streams_part
 from streams.worker.loop_watch import LoopWatch
 from streams.worker.metrics import MetricsServer, WorkerCollector
 from streams.worker.settings import WorkerSettings
@@ -30,17 +31,18 @@ def run_worker(
     clock: Clock | None = None,
     on_ready: Callable[[Worker], None] | None = None,
     more_metrics: Sequence[Collector] = (),
+    more_parts: Sequence[Part] = (),
 ) -> int:
     """Run a worker to its end and return the process's exit code.
 
-    ``more_metrics`` are of what runs beside it in this process.
+    ``more_metrics``, and ``more_parts`` whose health is told, are of what runs beside it in this process.
     """
     # Not asyncio.run: it waits for tasks that were cancelled, and while no broker answers aiokafka's go on.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(
-            _run(settings, decoder, clock or SystemClock(), on_ready, more_metrics)
+            _run(settings, decoder, clock or SystemClock(), on_ready, more_metrics, more_parts)
         )
     finally:
         loop.run_until_complete(_cancel_rest())
@@ -53,6 +55,7 @@ async def _run(
     clock: Clock,
     on_ready: Callable[[Worker], None] | None,
     more_metrics: Sequence[Collector],
+    more_parts: Sequence[Part],
 ) -> int:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,14 +63,15 @@ async def _run(
         loop.add_signal_handler(number, told_to_stop.set)
     worker = Worker(settings, decoder, clock=clock)
     metrics = None
+    loop_watch = LoopWatch(settings.stuck_after_s)
     if settings.metrics_port is not None:
         collector = WorkerCollector(
             lambda: worker.partitions, lambda: worker.found, clock.now_ms, lambda: worker.mature_until_ms
         )
         host, port = settings.metrics_host, settings.metrics_port
-        metrics = MetricsServer(collector, *more_metrics, host=host, port=port)
+        parts = (streams_part(worker, loop_watch.beat_age_s), *more_parts)
+        metrics = MetricsServer(collector, *more_metrics, host=host, port=port, parts=parts)
         log.info("metrics", port=metrics.port, host=host)
-    loop_watch = LoopWatch(settings.stuck_after_s)
     loop_watch.start()
     working = asyncio.create_task(_work(worker, on_ready))
     stopping = asyncio.create_task(told_to_stop.wait())

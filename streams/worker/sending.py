@@ -74,6 +74,14 @@ class Sender:
         self._thread = threading.Thread(target=self._poll, name="aftcast-sender", daemon=True)
         self._thread.start()
 
+    def unreachable(self, topic: str, within_s: float) -> str:
+        """Return why no broker answers, empty when one does; blocks, from any thread."""
+        try:
+            self._producer.list_topics(topic, within_s)
+        except KafkaException as error:
+            return str(error.args[0].str()).lower()
+        return ""
+
     async def send(self, messages: Sequence[Outgoing]) -> None:
         """Return when the brokers have all of ``messages``; ``SendFailedError`` if one is refused."""
         if not messages:

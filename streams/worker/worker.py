@@ -32,6 +32,7 @@ from streams.worker.transport import BatchConsumer
 from streams.worker.watchdog import Watchdog
 
 WATCH_S = 0.25
+PROBE_WITHIN_S = 2.0
 HAND_BACK_WITHIN_S = 5.0  # half of the time that a rebalance has
 
 log = structlog.get_logger("aftcast.worker")
@@ -70,6 +71,15 @@ class Worker:
     def partitions(self) -> dict[int, Standing]:
         """How each input partition of this worker is doing."""
         return {partition: runner.standing for partition, runner in sorted(self._runners.items())}
+
+    @property
+    def assigned(self) -> bool:
+        """Whether the group has given it partitions, or none, and is not sharing them out anew."""
+        return self._assigned.is_set() and not self._app.rebalancing
+
+    def unreachable(self) -> str:
+        """Return why no broker answers, empty when one does; blocks for up to ``PROBE_WITHIN_S``."""
+        return self._sender.unreachable(self.settings.topics.inference, PROBE_WITHIN_S)
 
     @property
     def found(self) -> tuple[int, int]:

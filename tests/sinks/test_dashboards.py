@@ -1,0 +1,283 @@
+"""Every query of the dashboards, sent as Grafana sends it, over a day and more of simulated traffic."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from demo_data import END_MS, HOUR_MS, START_MS, write_demo_data
+from grafana_words import panels_of, sent
+
+from aftcast.dashboards import BOARDS
+from aftcast.dashboards.__main__ import texts
+from sinks.clickhouse.client import Client, connect
+
+FILES = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    name.removesuffix(".json"): json.loads(text) for name, text in texts().items()
+}
+PANELS = [(board, panel) for board, document in DOCUMENTS.items() for panel in panels_of(document)]
+QUERIES = [
+    pytest.param(board, panel, target, id=f"{board}: {panel['title']}, {target['refId']}")
+    for board, panel in PANELS
+    for target in panel["targets"]
+    if "rawSql" in target
+]
+CHOICES = {"version": "*", "segment": "all traffic", "window": "3600", "feature": "amount"}
+MODEL = {"executive": "*", "on-call": "*", "debug": "fraud"}
+SPAN_S = (START_MS // 1000, END_MS // 1000)
+HOSTILE = (
+    "a\\",
+    "it's",
+    "' OR 1=1 --",
+    "\\' OR 1=1 -- ",
+    "$__timeFilter(x) ${model}",
+    "{a,b}",
+    "*/ ä \n%27?&=",
+)
+
+
+@pytest.fixture(scope="module")
+def demo(clickhouse_embedded_url: str) -> Iterator[Client]:
+    client = connect(clickhouse_embedded_url)
+    write_demo_data(client, "aftcast")
+    yield client
+    client.command("DROP DATABASE aftcast")
+    client.close()
+
+
+def asked(statement: str, board: str, **choices: str) -> str:
+    return sent(statement, {"model": MODEL[board], **CHOICES, **choices}, *SPAN_S)
+
+
+def answer_of(client: Client, statement: str) -> tuple[dict[str, str], list[list[Any]]]:
+    """Return the types of the columns by name, and the rows."""
+    answer = json.loads(client.text(statement, "JSONCompact"))
+    types = {column["name"]: column["type"] for column in answer["meta"]}
+    return {name: kind.removeprefix("LowCardinality(").rstrip(")") for name, kind in types.items()}, answer[
+        "data"
+    ]
+
+
+def is_number(kind: str) -> bool:
+    return kind.removeprefix("Nullable(").startswith(("Float", "Int", "UInt"))
+
+
+@pytest.mark.parametrize(("board", "panel", "target"), QUERIES)
+def test_a_panel_has_rows_of_what_its_kind_draws(
+    demo: Client, board: str, panel: dict[str, Any], target: dict[str, Any]
+) -> None:
+    statement = asked(target["rawSql"], board)
+    types, rows = answer_of(demo, statement)
+    assert rows
+    names, kinds = list(types), list(types.values())
+    check_overrides(panel, names)
+    if panel["type"] == "timeseries":
+        assert names == ["time", "series", "figure"]
+        assert kinds[0].startswith("DateTime")
+        assert kinds[1] == "String"
+        assert is_number(kinds[2])
+    elif panel["type"] == "stat":
+        assert all(is_number(kind) for kind in kinds)
+    elif panel["type"] in ("barchart", "bargauge"):
+        assert kinds[0] == "String"
+        assert all(is_number(kind) for kind in kinds[1:])
+    else:
+        assert panel["type"] == "table"
+        assert not any(kind.startswith(("Array", "Map", "Tuple")) for kind in kinds)
+    if names[0] == "time":
+        times = [row[0] for row in rows]
+        assert times == sorted(times, reverse=panel["type"] == "table")
+    if panel["type"] == "stat":
+        assert len(rows) == 1
+        assert None not in rows[0]
+
+
+@pytest.mark.parametrize(("board", "document"), DOCUMENTS.items())
+def test_variables_and_marks_have_values(demo: Client, board: str, document: dict[str, Any]) -> None:
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "query":
+            statement = asked(variable["query"], board)
+            types, rows = answer_of(demo, statement)
+            assert list(types.values()) == ["String"]
+            values = [value for (value,) in rows]
+            assert len(values) > 1
+            assert CHOICES.get(variable["name"], "*") in (*values, "*")
+    for mark in document["annotations"]["list"]:
+        statement = asked(mark["target"]["rawSql"], board)
+        types, rows = answer_of(demo, statement)
+        assert list(types) == ["time", "text", "tags"]
+        assert types["time"].startswith("DateTime")
+        assert rows
+
+
+def check_overrides(panel: dict[str, Any], columns: list[str]) -> None:
+    for override in panel["fieldConfig"]["overrides"]:
+        named = override["matcher"]["options"]
+        if override["matcher"]["id"] == "byFrameRefID":
+            assert named in [target["refId"] for target in panel["targets"]]
+            continue
+        assert named in columns
+        for column in re.findall(r"__data\.fields\.(\w+):percentencode", json.dumps(override)):
+            assert column in columns
+
+
+def test_figures_on_the_boards_are_those_of_the_views(demo: Client) -> None:
+    accuracy = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Accuracy")
+    mature, provisional = (
+        asked(t["rawSql"], "on-call", model="fraud", version="3.2") for t in accuracy["targets"]
+    )
+    plain = demo.rows(
+        "SELECT window_start AS time, 'fraud 3.2' AS series, accuracy AS figure, is_mature "
+        "FROM aftcast.model_quality(window_seconds = 3600) "
+        "WHERE model = 'fraud' AND model_version = '3.2' AND segment = '' ORDER BY time"
+    )
+    assert demo.rows(mature) == [row for row in plain if row.pop("is_mature")]
+    assert [row["time"] for row in demo.rows(provisional)] == [plain[-1]["time"]]
+    total = next(p for b, p in PANELS if b == "executive" and p["title"] == "Models")
+    calls = {
+        row["model"]: row["calls"] for row in demo.rows(asked(total["targets"][0]["rawSql"], "executive"))
+    }
+    raw = demo.rows("SELECT model, uniqExact(prediction_id) AS n FROM aftcast.predictions GROUP BY model")
+    assert calls == {row["model"]: row["n"] for row in raw}
+
+
+def test_an_alert_is_open_until_it_is_resolved_and_a_correction_changes_nothing(demo: Client) -> None:
+    count = next(p for b, p in PANELS if b == "executive" and p["title"] == "Open incidents")["targets"][0]
+    told_s = START_MS // 1000 + 3600
+
+    def open_after(status: str, after_s: int) -> int:
+        """Tell one event, and return by how many tickets more are open than before the first."""
+        row = {"event_id": f"{status}{after_s}", "status": status, "timestamp": (told_s + after_s) * 1000}
+        row |= {"fingerprint": "one", "severity": "ticket", "kind": "threshold", "model": "other"}
+        columns: dict[str, Any] = {name: [value] for name, value in row.items()}
+        columns["timestamp"] = pa.array(columns["timestamp"], pa.timestamp("ms", tz="UTC"))
+        demo.insert("aftcast.alerts", pa.table(columns))
+        return open_tickets() - before
+
+    def open_tickets() -> int:
+        (row,) = demo.rows(asked(count["rawSql"], "executive"))
+        tickets: int = row["tickets"]
+        return tickets
+
+    before = open_tickets()
+    assert open_after("firing", 0) == 1
+    assert open_after("corrected", 10) == 1
+    assert open_after("resolved", 20) == 0
+    assert open_after("corrected", 30) == 0
+    assert open_after("firing", 40) == 1
+    assert open_after("retracted", 40) == 0
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_with_quotes_and_backslashes_chooses_what_is_called_so(demo: Client, name: str) -> None:
+    traffic = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Traffic")["targets"][0]
+    columns = {"model": [name], "model_version": [name], "segment": [f"x={name}"], "partition": [0]}
+    times = pa.array([START_MS // 1000], pa.uint32())
+    demo.insert(
+        "aftcast.rollups", pa.table(columns | {"pane_start": times, "revision": [1], "predictions": [9]})
+    )
+    (row,) = demo.rows(asked(traffic["rawSql"], "on-call", model=name, version=name, segment=f"x={name}"))
+    assert (row["series"], row["figure"]) == (f"{name} {name}", 9 / 3600)
+
+
+def test_no_choice_breaks_a_statement(demo: Client) -> None:
+    hostile = dict.fromkeys(("model", "version", "segment", "feature", "window"), "".join(HOSTILE))
+    for board, panel in PANELS:
+        for target in panel["targets"]:
+            if "rawSql" in target and board != "executive":
+                demo.rows(asked(target["rawSql"], board, **hostile))
+
+
+def test_only_rows_of_the_chosen_model_and_segment_are_read(demo: Client) -> None:
+    traffic = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Traffic")["targets"][0]
+    plan = demo.rows("EXPLAIN indexes = 1 " + asked(traffic["rawSql"], "on-call", model="fraud"))
+    lines = [next(iter(row.values())) for row in plan]
+    keys = [line for line in lines if "Condition: " in line and "segment in ['', '']" in line]
+    assert keys
+    assert all("model in ['fraud', 'fraud']" in line for line in keys)
+
+
+def test_an_address_that_is_none_of_the_web_is_no_link(demo: Client) -> None:
+    said = next(p for b, p in PANELS if b == "on-call" and p["title"] == "What alerts said")["targets"][0]
+    addresses = ["https://wiki/x", "http://wiki/y", "javascript:alert(1)", " https://wiki", "", "wiki"]
+    told = pa.array([START_MS + 2 * HOUR_MS] * len(addresses), pa.timestamp("ms", tz="UTC"))
+    columns = {"model": ["linked"] * len(addresses), "event_id": addresses, "runbook_url": addresses}
+    columns["status"] = ["resolved"] * len(addresses)
+    demo.insert("aftcast.alerts", pa.table(columns | {"timestamp": told}))
+    rows = demo.rows(asked(said["rawSql"], "on-call", model="linked"))
+    assert sorted(row["runbook"] for row in rows) == ["", "", "", "", "http://wiki/y", "https://wiki/x"]
+
+
+def test_versions_without_a_name_can_be_chosen(demo: Client) -> None:
+    failing = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Failure rate")["targets"][0]
+    columns = {"model": ["plain"], "model_version": [""], "segment": [""], "partition": [0]}
+    times = pa.array([(END_MS - HOUR_MS) // 1000], pa.uint32())
+    counts = {"pane_start": times, "revision": [1], "predictions": [8], "failures": [2]}
+    demo.insert("aftcast.rollups", pa.table(columns | counts))
+    statement = asked(failing["rawSql"], "on-call", model="plain", version="(no version)")
+    assert [(row["series"], row["figure"]) for row in demo.rows(statement)] == [("plain", 0.25)]
+
+
+def test_charts_of_clickhouse_s_own_page_have_times_names_and_figures(demo: Client) -> None:
+    charts = demo.rows("SELECT title, query FROM aftcast.dashboards WHERE dashboard = 'aftcast'")
+    assert len({chart["title"] for chart in charts}) == len(charts) > 5
+    given = {"seconds": 86_400, "rounding": 3_600, "model": "", "segment": ""}
+    for chart in charts:
+        # As the page does: what stands in braces are its parameters, and it knows no others.
+        asked_for = set(re.findall(r"\{(\w+):[^}]+\}", chart["query"]))
+        assert asked_for == set(given)
+        rows = demo.rows(chart["query"], given)
+        assert rows, chart["title"]
+        assert list(rows[0]) == ["t", "name", "figure"]
+        assert START_MS <= rows[0]["t"] * 1_000 <= rows[-1]["t"] * 1_000 < END_MS
+        assert all(isinstance(row["name"], str) and isinstance(row["figure"], float) for row in rows)
+    (accuracy,) = [chart["query"] for chart in charts if chart["title"] == "Accuracy of mature windows"]
+    of_one = demo.rows(accuracy, given | {"model": "fraud", "segment": "country=DE"})
+    assert {row["name"] for row in of_one} == {"fraud 3.1", "fraud 3.2"}
+
+
+def test_the_committed_files_are_what_the_boards_say_now() -> None:
+    committed = {path.name: path.read_text("utf-8") for path in FILES.iterdir()}
+    assert committed == texts(), "write them anew with: make dashboards"
+
+
+def test_boards_and_panels_can_be_told_apart_and_say_what_they_show() -> None:
+    assert len({board.title for board in BOARDS}) == len(BOARDS)
+    for board, document in DOCUMENTS.items():
+        assert document["uid"] == f"aftcast-{board}"
+        assert document["editable"] is False
+        panels = panels_of(document)
+        assert len({panel["title"] for panel in panels}) == len(panels)
+        ids = [panel["id"] for panel in (*panels, *document["panels"])]
+        assert len(set(ids)) == len(panels) + sum(p["type"] == "row" for p in document["panels"])
+        for panel in panels:
+            assert panel["description"].endswith((".", "?"))
+            assert panel["fieldConfig"]["defaults"]["unit"]
+            names = [target["refId"] for target in panel["targets"]]
+            assert names
+            assert len(set(names)) == len(names)
+            for target in panel["targets"]:
+                assert target["datasource"]["uid"] in ("${datasource}", "${prometheus}")
+
+
+def test_panels_lie_beside_and_below_each_other_and_within_the_width() -> None:
+    for document in DOCUMENTS.values():
+        taken: set[tuple[int, int]] = set()
+        for panel in document["panels"]:
+            place = panel["gridPos"]
+            cells = {(place["x"] + i, place["y"] + j) for i in range(place["w"]) for j in range(place["h"])}
+            assert not cells & taken
+            assert max(x for x, _ in cells) < 24
+            taken |= cells
+
+
+def test_links_lead_to_boards_that_exist() -> None:
+    text = json.dumps(DOCUMENTS)
+    for document in DOCUMENTS.values():
+        for link in document["links"]:
+            assert link["url"].removeprefix("/d/aftcast-") in DOCUMENTS
+    assert text.count("/d/aftcast-") == sum(text.count(f"/d/aftcast-{board}") for board in DOCUMENTS)
