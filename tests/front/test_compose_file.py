@@ -100,6 +100,14 @@ def test_variables_have_no_default_and_stand_in_the_example_without_a_value() ->
             assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", text)
 
 
+def test_the_page_on_dashboards_says_how_to_fill_in_every_variable() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    (loop,) = re.findall(
+        r"^\$ for name in (.+); do echo \"\$name=\$\(openssl rand -hex 24\)\"; done > \.env$", page, re.M
+    )
+    assert set(loop.split()) == set(EXAMPLE)
+
+
 def test_no_password_is_written_down() -> None:
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
