@@ -21,6 +21,7 @@ from aftcast.failure import Failure
 from aftcast.logs import configure_logs
 from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
+from aftcast.warm_up import is_warm, warm_up
 from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
@@ -115,7 +116,11 @@ def run(configuration: Configuration, role: Role) -> int:
     port = metrics_port(configuration)
     if role == "raw":
         return _run_raw(configuration, port)
-    # Before the first message rather than at the first mature pane, where everything would wait for it.
+    # Before the first message: kernels compiled under load hold up the event loop, and the watchdog ends it.
+    if not is_warm():
+        log.info("compiling the core for this machine, once: some 20 s")
+        warm_up()
+    # Likewise, rather than at the first mature pane.
     detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
     decoder = Decoder(registry_of(configuration))

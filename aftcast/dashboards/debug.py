@@ -1,6 +1,7 @@
 """The board for finding out why: features, wrong answers, confusion, dead letters, and the streams inside."""
 
 from aftcast.dashboards.choices import (
+    ALL_TRAFFIC,
     CHOSEN,
     FEATURE,
     OF_MODEL,
@@ -43,7 +44,7 @@ FROM (
     SELECT arrayConcat(
         arrayMap(
             i -> (
-                toString(round(r.values[i], 3)),
+                toString(toFloat32(r.values[i])),
                 toFloat64(arraySum(
                     (g, c) -> if(arrayCount(e -> e <= g, r.edges) = i - 1, c, 0), w.grid.1, w.grid.2
                 )),
@@ -68,13 +69,17 @@ WHERE cell.2 + cell.3 > 0
 ORDER BY at
 """
 
+SEGMENT_CHOSEN = chosen_text("segment")
+# Panes keep examples of all traffic only; which segments these belong to is known from the raw rows.
+# A label that came later may have made an answer right.
 WRONG_ANSWERS = f"""
 WITH examples AS (
     SELECT arrayJoin(f.examples) AS prediction_id
     FROM (
         SELECT examples FROM aftcast.rollups FINAL
-        WHERE $__timeFilter(pane_start) AND {CHOSEN} AND notEmpty(examples)
-        ORDER BY pane_start DESC LIMIT 100
+        WHERE $__timeFilter(pane_start) AND {OF_MODEL} AND {OF_VERSION} AND segment = ''
+            AND notEmpty(examples)
+        ORDER BY pane_start DESC LIMIT 500
     ) AS f
 )
 SELECT p.timestamp AS time, p.model_version AS model_version, p.prediction_id AS prediction_id,
@@ -84,8 +89,12 @@ FROM (
     SELECT * FROM aftcast.predictions FINAL
     WHERE $__timeFilter(timestamp) AND {OF_MODEL} AND {OF_VERSION}
         AND prediction_id IN (SELECT prediction_id FROM examples)
+        AND ({SEGMENT_CHOSEN} = '{ALL_TRAFFIC}' OR has(
+            arrayMap((name, value) -> concat(name, '=', value), mapKeys(segments), mapValues(segments)),
+            {SEGMENT_CHOSEN}
+        ))
 ) AS p
-LEFT JOIN (
+INNER JOIN (
     SELECT
         prediction_id,
         argMax(
@@ -95,6 +104,7 @@ LEFT JOIN (
     WHERE prediction_id IN (SELECT prediction_id FROM examples) AND (model = '' OR {OF_MODEL})
     GROUP BY prediction_id
 ) AS l ON l.prediction_id = p.prediction_id
+WHERE said != truth
 ORDER BY time DESC LIMIT 100
 """
 

@@ -147,6 +147,7 @@ VIEWS = (
     "delay_curve",
     "reliability",
     "orphan_labels",
+    "dashboards",
 )
 # What the others are made of; their columns may change.
 INNER_VIEWS = ("window_sums", "window_nowcasts", "unlabelled_answers")

@@ -78,7 +78,7 @@ class Counted:
         self.met = {identity: time_ms for identity, time_ms in self.met.items() if time_ms >= floor_ms}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(predictions(), max_size=12), max_size=6), st.data())
 def test_any_traffic_adds_up_to_what_counting_by_hand_gives(batches, data):
     counted = Counted()

@@ -49,6 +49,8 @@ def test_what_runs_on_has_a_health_check_a_memory_limit_and_is_started_again(nam
     assert service["mem_limit"]
     if service["restart"] != "no":
         assert service["restart"] == "unless-stopped"
+    # The forwarder serves no page: while it runs it is well, and when it ends it is started again.
+    if service["restart"] != "no" and name != "forward":
         assert {"test", "interval", "timeout", "retries", "start_period"} <= service["healthcheck"].keys()
 
 
@@ -96,6 +98,14 @@ def test_variables_have_no_default_and_stand_in_the_example_without_a_value() ->
     for text in texts:
         if "${" in text:
             assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", text)
+
+
+def test_the_page_on_dashboards_says_how_to_fill_in_every_variable() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    (loop,) = re.findall(
+        r"^\$ for name in (.+); do echo \"\$name=\$\(openssl rand -hex 24\)\"; done > \.env$", page, re.M
+    )
+    assert set(loop.split()) == set(EXAMPLE)
 
 
 def test_no_password_is_written_down() -> None:
@@ -175,6 +185,13 @@ def test_dashboards_read_as_a_user_that_may_read_and_nothing_else() -> None:
     assert password.get("from_env") in SERVICES["clickhouse"]["environment"]
     mounted = [volume for volume in SERVICES["clickhouse"]["volumes"] if "reader.xml" in volume]
     assert mounted == ["./docker/clickhouse/reader.xml:/etc/clickhouse-server/users.d/reader.xml:ro"]
+
+
+def test_alerts_about_models_go_where_those_about_aftcast_go() -> None:
+    (target,) = load(environment=SERVICES["forward"]["environment"]).forward
+    assert target.kind == "alertmanager"
+    assert urlsplit(target.url).netloc == "alertmanager:9093"
+    assert "alertmanager" in SERVICES["forward"]["depends_on"]
 
 
 def test_prometheus_asks_both_roles_and_tells_an_alertmanager_that_is_there() -> None:

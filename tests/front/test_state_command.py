@@ -20,7 +20,10 @@ from schemas.checkpoints import Checkpoint, FloorStep
 from streams.worker.checkpoint_records import CheckpointRecords
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-NOW_MS = int(time.time() * 1000)
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 @pytest.fixture
@@ -40,10 +43,10 @@ def environment(kafka: str, create_topic: Callable[..., str]) -> dict[str, str]:
 
 
 def checkpoint(inference_offset: int, label_offset: int, behind_ms: int) -> Checkpoint:
-    floor_ms = NOW_MS - 86_400_000
+    floor_ms = now_ms() - 86_400_000
     return Checkpoint(
         0, 4, inference_offset, label_offset, 1, 0, floor_ms, (FloorStep(floor_ms, 1, 1),),
-        inference_ms=NOW_MS - behind_ms, labels_ms=NOW_MS,
+        inference_ms=now_ms() - behind_ms, labels_ms=now_ms(),
     )  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def test_offsets_lags_and_what_a_worker_tells_stand_in_one_table(
     row = next(line.split() for line in table.stdout.splitlines() if line.split()[:1] == ["0"])
     assert row[:5] == ["0", "7", "3", "4", "0"]
     assert row[-6:] == ["2.5", "MB", "0", "0.0", "MB", "75%"]
-    (told,) = state_findings(load(environment=environment), NOW_MS + 3_600_000)
+    (told,) = state_findings(load(environment=environment), now_ms() + 3_600_000)
     assert (told.grade, told.remedy) == ("warning", "start a worker: aftcast worker")
     assert told.text.startswith("none of partitions 0 for up to ")
 

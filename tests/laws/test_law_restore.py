@@ -153,14 +153,14 @@ def test_after_any_crashes_a_random_history_adds_up(seed):
     assert without_zeros(partition.rows) == oracle_of(partition.committed).rows()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories, seeds)
 def test_after_any_crashes_the_rows_equal_one_history(history, seed):
     partition = disturbed(history, seed)
     assert without_zeros(partition.rows) == oracle_of(partition.committed).rows()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories, seeds)
 def test_implicit_labels_come_back_with_the_predictions_they_were_given_to(history, seed):
     implicit = {"m": (1, 2_000)}
@@ -168,7 +168,7 @@ def test_implicit_labels_come_back_with_the_predictions_they_were_given_to(histo
     assert without_zeros(partition.rows) == oracle_of(partition.committed, implicit).rows()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories, seeds)
 def test_every_dead_letter_is_committed_once(history, seed):
     partition = disturbed(history, seed)

@@ -1,6 +1,7 @@
 """A day and more of simulated traffic in ClickHouse, by way of decoder, partition and monitor."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ START_MS = 2_524_608_000_000  # 2050-01-01, so that no TTL ever takes a test's r
 END_MS = START_MS + 28 * HOUR_MS
 RISE_MS = START_MS + 24 * HOUR_MS
 STEP_MS = 600_000
+PANE_MS = 300_000  # a fifth of the rows that panes of a minute would be
 EVENTS_PER_S = 0.3
 TOPICS = {"inference": "inference-events", "labels": "label-events"}
 NOBODYS = Event(
@@ -42,6 +44,7 @@ def write_demo_data(client: Client, database: str) -> None:
     migrate(client, database)
     writer = Writer(client, database)
     settings = configuration_of("localhost", "http://localhost", database, 1.0).monitor_settings()
+    settings = replace(settings, pane_width_ms=PANE_MS)
     stage = PartitionStage(0, 1, START_MS - HOUR_MS, JoinSettings(10**15, 10**12), settings)
     monitor = Monitor(settings)
     decoder = Decoder()

@@ -2,7 +2,10 @@
 
 import json
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from grafana_words import panels_of, sent
 
 from aftcast.dashboards import BOARDS
 from aftcast.dashboards.__main__ import texts
+from schemas.features import grid_cell
 from sinks.clickhouse.client import Client, connect
 
 FILES = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
@@ -145,6 +149,61 @@ def test_figures_on_the_boards_are_those_of_the_views(demo: Client) -> None:
     assert calls == {row["model"]: row["n"] for row in raw}
 
 
+def panel_rows(demo: Client, board: str, title: str, **choices: str) -> list[dict[str, Any]]:
+    panel = next(p for b, p in PANELS if b == board and p["title"] == title)
+    return demo.rows(asked(panel["targets"][0]["rawSql"], board, **choices))
+
+
+def test_confusion_counts_what_raw_predictions_and_labels_give(demo: Client) -> None:
+    found = {(row["label"], row["predicted"]): row["pairs"] for row in panel_rows(demo, "debug", "Confusion")}
+    raw = demo.rows(
+        "SELECT truth, said, count() AS n FROM ("
+        " SELECT prediction_id, any(prediction) AS said FROM aftcast.predictions"
+        " WHERE model = 'fraud' AND status = 'ok' GROUP BY prediction_id) AS p "
+        "INNER JOIN (SELECT prediction_id, argMax((label,), (timestamp, label)).1 AS truth"
+        " FROM aftcast.labels"
+        " GROUP BY prediction_id) AS l USING prediction_id WHERE truth IS NOT NULL GROUP BY truth, said"
+    )
+    assert found == {(row["truth"], row["said"]): row["n"] for row in raw}
+
+
+def test_wrong_answers_are_wrong_recent_and_found_by_their_ids(demo: Client) -> None:
+    rows = panel_rows(demo, "debug", "Recent wrong answers", version="3.2", segment="country=FR")
+    assert len(rows) > 10
+    for row in rows:
+        assert row["truth"] is not None
+        assert row["said"] != row["truth"]
+        assert row["model_version"] == "3.2"
+        assert "'country':'FR'" in row["segments"]
+        assert row["request_id"] == f"r-{row['prediction_id']}"
+        assert row["trace_id"] == f"t-{row['prediction_id']}"
+    newest_ms = rows[0]["time"].replace(tzinfo=UTC).timestamp() * 1_000
+    assert newest_ms > END_MS - 4 * HOUR_MS
+
+
+def test_the_distribution_of_a_feature_is_that_of_raw_predictions(demo: Client) -> None:
+    raw = demo.rows(
+        "SELECT prediction_id, any(features) AS f FROM aftcast.predictions "
+        "WHERE model = 'fraud' AND model_version = '3.1' GROUP BY prediction_id"
+    )
+    features = [row["f"] for row in raw]
+    names = Counter(json.loads(f["merchant"]) for f in features)
+    shown = panel_rows(demo, "debug", "Distribution of the chosen feature", feature="merchant", version="3.1")
+    assert {row["bin"]: row["shown"] for row in shown} == {
+        name: pytest.approx(n / len(features), rel=1e-12) for name, n in names.items()
+    }
+    (edges,) = demo.rows(
+        "SELECT edges FROM aftcast.feature_references FINAL WHERE model = 'fraud' AND model_version = '3.1' "
+        "AND segment = '' AND feature = 'amount'"
+    )
+    cells = Counter(bisect_right(edges["edges"], grid_cell(json.loads(f["amount"]))) for f in features)
+    shown = panel_rows(demo, "debug", "Distribution of the chosen feature", feature="amount", version="3.1")
+    assert [row["shown"] for row in shown] == [
+        pytest.approx(cells[cell] / len(features), rel=1e-12) for cell in sorted(cells)
+    ]
+    assert sum(row["reference"] for row in shown) == pytest.approx(1, rel=1e-12)
+
+
 def test_an_alert_is_open_until_it_is_resolved_and_a_correction_changes_nothing(demo: Client) -> None:
     count = next(p for b, p in PANELS if b == "executive" and p["title"] == "Open incidents")["targets"][0]
     told_s = START_MS // 1000 + 3600
@@ -192,6 +251,26 @@ def test_no_choice_breaks_a_statement(demo: Client) -> None:
                 demo.rows(asked(target["rawSql"], board, **hostile))
 
 
+def test_only_rows_of_the_chosen_model_and_segment_are_read(demo: Client) -> None:
+    traffic = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Traffic")["targets"][0]
+    plan = demo.rows("EXPLAIN indexes = 1 " + asked(traffic["rawSql"], "on-call", model="fraud"))
+    lines = [next(iter(row.values())) for row in plan]
+    keys = [line for line in lines if "Condition: " in line and "segment in ['', '']" in line]
+    assert keys
+    assert all("model in ['fraud', 'fraud']" in line for line in keys)
+
+
+def test_an_address_that_is_none_of_the_web_is_no_link(demo: Client) -> None:
+    said = next(p for b, p in PANELS if b == "on-call" and p["title"] == "What alerts said")["targets"][0]
+    addresses = ["https://wiki/x", "http://wiki/y", "javascript:alert(1)", " https://wiki", "", "wiki"]
+    told = pa.array([START_MS + 2 * HOUR_MS] * len(addresses), pa.timestamp("ms", tz="UTC"))
+    columns = {"model": ["linked"] * len(addresses), "event_id": addresses, "runbook_url": addresses}
+    columns["status"] = ["resolved"] * len(addresses)
+    demo.insert("aftcast.alerts", pa.table(columns | {"timestamp": told}))
+    rows = demo.rows(asked(said["rawSql"], "on-call", model="linked"))
+    assert sorted(row["runbook"] for row in rows) == ["", "", "", "", "http://wiki/y", "https://wiki/x"]
+
+
 def test_versions_without_a_name_can_be_chosen(demo: Client) -> None:
     failing = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Failure rate")["targets"][0]
     columns = {"model": ["plain"], "model_version": [""], "segment": [""], "partition": [0]}
@@ -200,6 +279,24 @@ def test_versions_without_a_name_can_be_chosen(demo: Client) -> None:
     demo.insert("aftcast.rollups", pa.table(columns | counts))
     statement = asked(failing["rawSql"], "on-call", model="plain", version="(no version)")
     assert [(row["series"], row["figure"]) for row in demo.rows(statement)] == [("plain", 0.25)]
+
+
+def test_charts_of_clickhouse_s_own_page_have_times_names_and_figures(demo: Client) -> None:
+    charts = demo.rows("SELECT title, query FROM aftcast.dashboards WHERE dashboard = 'aftcast'")
+    assert len({chart["title"] for chart in charts}) == len(charts) > 5
+    given = {"seconds": 86_400, "rounding": 3_600, "model": "", "segment": ""}
+    for chart in charts:
+        # As the page does: what stands in braces are its parameters, and it knows no others.
+        asked_for = set(re.findall(r"\{(\w+):[^}]+\}", chart["query"]))
+        assert asked_for == set(given)
+        rows = demo.rows(chart["query"], given)
+        assert rows, chart["title"]
+        assert list(rows[0]) == ["t", "name", "figure"]
+        assert START_MS <= rows[0]["t"] * 1_000 <= rows[-1]["t"] * 1_000 < END_MS
+        assert all(isinstance(row["name"], str) and isinstance(row["figure"], float) for row in rows)
+    (accuracy,) = [chart["query"] for chart in charts if chart["title"] == "Accuracy of mature windows"]
+    of_one = demo.rows(accuracy, given | {"model": "fraud", "segment": "country=DE"})
+    assert {row["name"] for row in of_one} == {"fraud 3.1", "fraud 3.2"}
 
 
 def test_the_committed_files_are_what_the_boards_say_now() -> None:
