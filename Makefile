@@ -78,7 +78,7 @@ unit: $(VENV)/.test
 
 # Without Java or Maven these skip with one line that says so; with CI=true they fail instead.
 kafka-test: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist loadfile -m kafka -rs tests $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 3 --dist loadfile -m kafka -rs tests $(PYTEST_ARGS)
 
 kafka: $(VENV)/.demo
 	$(BIN)/python -m aftcast.kafka_broker
