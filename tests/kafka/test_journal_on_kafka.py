@@ -200,7 +200,7 @@ def test_a_worker_killed_around_its_transactions_tells_each_alert_and_drift_once
     expected = [undisturbed(scene, partition) for partition in range(PARTITIONS)]
     alerts = [alert for found, _ in expected for alert in found]
     drifts = [drift for _, found in expected for drift in found]
-    # How many there are depends on how often a busy machine asked: what fires and ends in between is not seen.
+    # How many depends on how often a busy machine asked: what fires and ends in between is not seen.
     assert len(alerts) >= 4
     assert {"firing", "resolved"} <= {alert.status for alert in alerts}
     assert len(drifts) >= 2
