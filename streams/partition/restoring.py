@@ -51,21 +51,16 @@ class Restoring:
     Parameters
     ----------
     checkpoint
-        Where to go.
+        Where to go, and from where: where a log begins above the low water, its low water is that.
     actions
         What the stage does.
-    first_offsets
-        Of inference events and labels that the logs still hold, where that is above the low water.
     """
 
-    def __init__(self, checkpoint: Checkpoint, actions: Actions, first_offsets: tuple[int, int]) -> None:
+    def __init__(self, checkpoint: Checkpoint, actions: Actions) -> None:
         self._checkpoint = checkpoint
         self._steps = deque(checkpoint.steps)
         self._end = FloorStep(checkpoint.floor_now_ms, checkpoint.inference_offset, checkpoint.label_offset)
-        starts = (
-            max(checkpoint.inference_low, first_offsets[0]),
-            max(checkpoint.label_low, first_offsets[1]),
-        )
+        starts = checkpoint.inference_low, checkpoint.label_low
         self._raise_floor = actions.floor
         self._inputs = (_Input(starts[0], actions.predictions), _Input(starts[1], actions.labels))
         self._begun = sum(starts)

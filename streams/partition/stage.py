@@ -83,9 +83,7 @@ class PartitionStage:
         """Begin at these offsets, without anything that was before; for a partition without a checkpoint."""
         self.next_inference_offset, self.next_label_offset = inference_offset, label_offset
 
-    def resume_from(
-        self, checkpoint: Checkpoint, lost_until_ms: int = 0, first_offsets: tuple[int, int] = (0, 0)
-    ) -> None:
+    def resume_from(self, checkpoint: Checkpoint, lost_until_ms: int = 0) -> None:
         """Go back to a checkpoint: read both inputs again from its low-water offsets, before anything else.
 
         Until the checkpoint's offsets are reached, nothing is sent and time stands still. Batches of both
@@ -94,12 +92,10 @@ class PartitionStage:
         Parameters
         ----------
         checkpoint
-            Where the partition stood.
+            Where the partition stood; where a log begins above the low water, its low water is that.
         lost_until_ms
             Panes that start below it cannot be rebuilt whole, as the log does not reach back: they stay as
             they were last sent, and what still comes for them is left to the cold join.
-        first_offsets
-            Of inference events and labels: where the logs begin, if that is above the low water.
         """
         self._resumed_from, self._lost_until_ms = checkpoint, lost_until_ms
         self._set_aside = np.array(checkpoint.reused, np.int64)
@@ -108,7 +104,7 @@ class PartitionStage:
         self.memory.raise_floor(checkpoint.floor_ms, self.revision)
         self.start_at(checkpoint.inference_offset, checkpoint.label_offset)
         actions = Actions(self._predict, self._label, self._raise_floor)
-        self._restoring = Restoring(checkpoint, actions, first_offsets)
+        self._restoring = Restoring(checkpoint, actions)
         if self._restoring.go_on():
             self._resume()
 

@@ -192,7 +192,7 @@ def test_a_log_that_was_cut_leaves_panes_as_they_were_sent():
     checkpoint = stage.checkpoint()
     # Offsets 0 to 5 are gone: panes 0 and 1 cannot be rebuilt whole.
     again = PartitionStage(0, 2, LONG_AGO_MS, *settings_of)
-    again.resume_from(checkpoint, lost_until_ms=START_MS + WIDTH_MS + 1, first_offsets=(6, 0))
+    again.resume_from(replace(checkpoint, inference_low=6), lost_until_ms=START_MS + WIDTH_MS + 1)
     again.apply_inference(decoded("inference", events[6:], 6))
     assert not again.restoring
     sent = rows_of([again.take_changed()])
