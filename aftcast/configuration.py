@@ -21,6 +21,7 @@ from schemas.settings import (
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes)]
 Text = Annotated[str, Field(min_length=1)]
+IN_A_FILE = "file that holds it instead"
 LONGEST_TIMEOUT_MS = 60_000  # a member of a group that is silent for five minutes is put out of it
 # What the text of a forwarded alert may name.
 ALERT_NAMES = (
@@ -89,16 +90,18 @@ class Kafka(Section):
     )
     sasl_username: str | None = Field(None, description="user at the brokers")
     sasl_password: SecretStr | None = Field(None, description="its password; never printed")
+    sasl_password_file: str = Field("", description=IN_A_FILE)
     ssl_ca_location: str | None = Field(None, description="file with the brokers' authority certificates")
     ssl_certificate_location: str | None = Field(None, description="file with our certificate")
     ssl_key_location: str | None = Field(None, description="file with our private key")
     ssl_key_password: SecretStr | None = Field(None, description="its password; never printed")
+    ssl_key_password_file: str = Field("", description=IN_A_FILE)
 
     def client_options(self) -> dict[str, str]:
         """Return what a librdkafka client needs to connect; holds passwords in the clear."""
         options: dict[str, str] = {}
         for name, value in self:
-            if name in ("group", "instance") or value is None:
+            if name in ("group", "instance") or name.endswith("_file") or value is None:
                 continue
             plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             options[name.replace("_", ".")] = plain
@@ -124,6 +127,7 @@ class SchemaRegistry(Section):
     url: Annotated[str, BeforeValidator(_registry_url)] = Field("", description="empty: none")
     user: str = Field("", description="user at the registry")
     password: SecretStr | None = Field(None, description="its password; never printed")
+    password_file: str = Field("", description=IN_A_FILE)
 
 
 class ClickHouse(Section):
@@ -132,6 +136,7 @@ class ClickHouse(Section):
     )
     user: Text = Field("default", description="user at ClickHouse")
     password: SecretStr | None = Field(None, description="its password; never printed")
+    password_file: str = Field("", description=IN_A_FILE)
     database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
         "aftcast", description="where the tables are"
     )
@@ -207,6 +212,10 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9464, description="of /metrics; 0: any; the default moves on when it is taken"
     )
+    token: SecretStr | None = Field(
+        None, description="bearer token without which /metrics is refused; of 16 characters or more"
+    )
+    token_file: str = Field("", description=IN_A_FILE)
 
 
 class Model(Section):

@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from aftcast.configuration import Configuration, problems
 from aftcast.failure import Failure
+from aftcast.secret_files import HIDDEN, is_secret, with_secrets
 from aftcast.toml_lines import Path as KeyPath
 from aftcast.toml_lines import key_lines
 
@@ -126,6 +127,8 @@ def _validated(values: dict[str, Any], places: dict[KeyPath, str], source: str) 
     else:
         errors = problems(configuration)
         if not errors:
+            configuration, errors = with_secrets(configuration)
+        if not errors:
             return configuration
     raise ConfigurationError("\n".join(_line(path, rule, got, places, source) for path, rule, got in errors))
 
@@ -155,8 +158,8 @@ def _got(path: KeyPath, kind: str, value: Any) -> Any:
     if kind in ("missing", "extra_forbidden"):
         return _MISSING
     field = _field(path)
-    if field is not None and SecretStr in (field.annotation, *get_args(field.annotation)):
-        return "a value that is not shown"
+    if field is not None and is_secret(field):
+        return HIDDEN
     if isinstance(value, str) and "@" in value and "//" in value:
         return "an address with a password"
     text = json.dumps(value, default=str, ensure_ascii=False)
