@@ -39,7 +39,6 @@ class PageSettings:
 
     version: str
     default_span: str = DEFAULT_SPAN
-    is_demo: bool = False
 
 
 class Page:
@@ -86,7 +85,6 @@ class Page:
             request,
             {
                 "version": self._settings.version,
-                "is_demo": self._settings.is_demo,
                 "has_switches": self._switches is not None,
                 "has_token": bool(self._guard.token),
                 "default_span": self._settings.default_span,

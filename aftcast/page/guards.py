@@ -4,11 +4,14 @@ import hashlib
 import hmac
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import web
+
+from aftcast.access import bearer_check
 
 COOKIE = "aftcast_page"
 SESSION_S = 12 * 3600
@@ -40,6 +43,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+log = structlog.get_logger("aftcast.page")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -69,14 +73,12 @@ class Guard:
         """Return whether a request carries the token, as a header or as a session."""
         if not self.token:
             return True
-        kind, _, told = request.headers.get("Authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.is_token(told.strip()):
+        if bearer_check(self.token)(request.headers.get("Authorization", "")):
             return True
         return self._is_session(request.cookies.get(COOKIE, ""))
 
     def is_token(self, told: str) -> bool:
-        # Both hashed: neither the length nor the first difference shows in the time it takes.
-        return hmac.compare_digest(_hashed(told), _hashed(self.token))
+        return bool(self.token) and bearer_check(self.token)(f"Bearer {told}")
 
     def session(self, now_s: float) -> str:
         """Return what a cookie holds: until when, and a proof of it that only who has the token can make."""
@@ -102,6 +104,9 @@ def guarded(guard: Guard) -> list[Callable[[web.Request, Handler], Awaitable[web
             response = await handler(request)
         except web.HTTPException as error:
             response = error
+        except Exception:
+            log.exception("the page could not answer", path=request.path)
+            response = web.HTTPInternalServerError(text="the page could not answer; its log says why\n")
         response.headers.update(HEADERS)
         response.headers.setdefault("Cache-Control", "no-store")
         if isinstance(response, web.HTTPException):
@@ -148,15 +153,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _hashed(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
-def is_loopback(host: str) -> bool:
-    return host in LOOPBACK
-
-
-def all_known(hosts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(host.lower() for host in hosts)
