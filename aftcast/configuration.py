@@ -221,7 +221,8 @@ class Metrics(Section):
 
 class Page(Section):
     host: Text = Field(
-        "127.0.0.1", description="address on which the page listens; another than this machine's needs a token"
+        "127.0.0.1",
+        description="address on which the page listens; another than this machine's needs a token",
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8088, description="of the page; 0: any; the default moves on when it is taken"

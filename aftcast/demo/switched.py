@@ -7,7 +7,7 @@ import numpy as np
 
 from aftcast.demo.switches import AMOUNTS_GROW, Switches
 from aftcast.simulation import Event, Simulation
-from aftcast.simulation.models import FRAUD, Answers
+from aftcast.simulation.models import FRAUD, Answers, FloatArray
 from aftcast.simulation.simulation import NORMAL_ERROR_RATE, RAISED_ERROR_RATE
 from schemas.records import IntArray
 
@@ -31,6 +31,7 @@ class SwitchedSimulation(Simulation):
     ) -> list[Event]:
         if self._switches.drift and answers.model == FRAUD:
             features = dict(answers.features)
-            features["amount"] = np.round(features["amount"] * AMOUNTS_GROW, 2)
+            amounts: FloatArray = features["amount"].astype(np.float64)
+            features["amount"] = np.round(amounts * AMOUNTS_GROW, 2)
             answers = replace(answers, features=features)
         return super()._events(draw, answers, timestamps_ms, begin_ms)

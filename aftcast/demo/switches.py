@@ -11,10 +11,16 @@ DRIFT, HOLD_LABELS, BAD_MESSAGES = "drift", "hold_labels", "bad_messages"
 WORDS = {
     DRIFT: (
         "Switch on a drift",
-        "The fraud model is wrong in 25 % of its answers instead of 10 %, and amounts are three times as large.",
+        "The fraud model is wrong in 25 % of its answers instead of 10 %, and amounts are tripled.",
     ),
-    HOLD_LABELS: ("Hold back the labels", "Labels wait with their producer, and come all together afterwards."),
-    BAD_MESSAGES: ("Send bad messages", "One message in eight is cut short, lacks a field or has a wrong type."),
+    HOLD_LABELS: (
+        "Hold back the labels",
+        "Labels wait with their producer, and come all together afterwards.",
+    ),
+    BAD_MESSAGES: (
+        "Send bad messages",
+        "One message in eight is cut short, lacks a field or has a wrong type.",
+    ),
 }
 CALM = "All is well: labels come with their usual delay, and both models do as well as ever."
 AMOUNTS_GROW = 3.0
@@ -90,14 +96,14 @@ class Switches:
         told = []
         if states[DRIFT]:
             told.append(
-                "The fraud model is wrong in 25 % of its answers: accuracy falls once labels tell, a detector "
-                "notices the change, and an alert fires."
+                "The fraud model is wrong in 25 % of its answers: accuracy falls once labels tell, the "
+                "detectors notice, and an alert fires."
             )
         elif now_ms >= self._story.recovery_ms or self.drift is False:
             told.append("The fraud model is back at 10 % wrong answers: the alert resolves.")
         if states[HOLD_LABELS]:
             told.append(
-                "No labels come: windows stay provisional, coverage falls, and labels-late fires when panes "
+                "No labels come: windows stay provisional, coverage falls, and LabelsLate fires when panes "
                 "are older than their horizon."
             )
         if states[BAD_MESSAGES]:

@@ -1,1 +1,1 @@
-"""A page in the browser that shows what stands in ClickHouse: models, quality, drift, labels, joins, alerts."""
+"""A page in the browser that shows what stands in ClickHouse: quality, drift, labels, joins, alerts."""

@@ -1,4 +1,4 @@
-"""The page's addresses: its files, one JSON answer per statement, the log-in, and in the demo the switches."""
+"""The page's addresses: its files, an answer per statement, the log-in, and in the demo the switches."""
 
 import asyncio
 import time
@@ -53,7 +53,9 @@ class Page:
         self._switches = switches
 
     def application(self) -> web.Application:
-        application = web.Application(middlewares=guarded(self._guard), client_max_size=BODY_LIMIT_BYTES)
+        application = web.Application(
+            middlewares=list(guarded(self._guard)), client_max_size=BODY_LIMIT_BYTES
+        )
         routes = application.router
         routes.add_get("/", self._file)
         routes.add_get("/login", self._file)

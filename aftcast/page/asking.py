@@ -1,4 +1,4 @@
-"""From a request to an answer: which statement, what is bound, who asks ClickHouse, and for how long it counts."""
+"""From a request to an answer: which statement, what is bound, and for how long an answer counts."""
 
 import asyncio
 import threading
@@ -87,7 +87,9 @@ class Asker:
             return await self._newest()
         span = SPANS.get(said.get("span", ""))
         if span is None:
-            raise BadRequestError(f"span must be one of {', '.join(SPANS)}; got {said.get('span', '')[:20]!r}")
+            raise BadRequestError(
+                f"span must be one of {', '.join(SPANS)}; got {said.get('span', '')[:20]!r}"
+            )
         newest = (await self._newest()).newest
         interval = interval_of(span, newest or datetime.now(UTC).replace(tzinfo=None), self._pane_s)
         values: dict[str, Value] = {**texts, "start": interval.start, "end": interval.end}

@@ -1,4 +1,4 @@
-"""Who may ask the page: hosts by name, people by token, posts from the page itself; and what its answers forbid."""
+"""Who may ask the page: hosts by name, people by token, posts from itself; and what its answers forbid."""
 
 import hashlib
 import hmac
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from aftcast.access import bearer_check
 
@@ -95,7 +96,7 @@ class Guard:
         return hmac.new(self.token.encode(), f"aftcast page {until}".encode(), hashlib.sha256).hexdigest()
 
 
-def guarded(guard: Guard) -> list[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]]:
+def guarded(guard: Guard) -> list[Middleware]:
     """Return what every request goes through, the outermost first."""
 
     @web.middleware

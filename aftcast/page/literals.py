@@ -14,7 +14,7 @@ def bound(value: Value) -> str | int:
 
 
 def pasted(statement: str, values: Mapping[str, Value]) -> str:
-    r"""Return a statement with each parameter as a literal, in one pass: a value is never read as a parameter.
+    r"""Return a statement with its parameters as literals, in one pass: no value is read as a parameter.
 
     Examples
     --------

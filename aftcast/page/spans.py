@@ -1,4 +1,4 @@
-"""How far back the page looks, and how wide its windows are then: closed lists, so that no request is dear."""
+"""How far back the page looks, in windows of which width: a closed list, so that no request is dear."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

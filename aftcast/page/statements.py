@@ -1,4 +1,4 @@
-"""Every statement that the page can run, by name: texts are constants, what a request says is only ever bound."""
+"""Every statement that the page runs, by name: texts are constants, what a request says is only bound."""
 
 from dataclasses import dataclass
 from string import Template
@@ -108,7 +108,7 @@ STATEMENTS = {
         fresh_s=5.0,
     ),
     "features": Statement(
-        "SELECT model_version, feature, window_start, n, missing_share, psi, jensen_shannon, p_value, drifted\n"
+        "SELECT model_version, feature, window_start, n, missing_share, psi, p_value, drifted\n"
         "FROM $database.feature_drift(window_seconds = {feature_window_s:UInt32})\n"
         f"WHERE model = {{model:String}} AND segment = {{segment:String}}\n    AND {_IN_WINDOWS}\n"
         "ORDER BY feature, model_version, window_start",
@@ -147,8 +147,8 @@ STATEMENTS = {
     "alerts": Statement(
         f"WITH open AS (\n    {_OPEN}\n)\n"
         "SELECT timestamp, status, severity, rule, kind, model, model_version, segment, feature, metric,\n"
-        "    value, threshold, window_start, window_end, started_at, summary, runbook_url, labels, evidence,\n"
-        "    fingerprint, event_id, corrects, fingerprint IN open AS is_open\n"
+        "    value, threshold, window_start, window_end, started_at, summary, runbook_url, evidence,\n"
+        "    fingerprint, fingerprint IN open AS is_open\n"
         "FROM $database.alerts FINAL\n"
         "WHERE (timestamp >= {start:DateTime('UTC')} OR fingerprint IN open) $of_model\n"
         "ORDER BY timestamp DESC, status, fingerprint",
