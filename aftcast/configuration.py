@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from aftcast.quantities import duration_ms, size_bytes
 from schemas.figures import METRICS
+from schemas.privacy import Action, PrivacySettings, read_rule
 from schemas.settings import (
     DetectorSettings,
     JoinSettings,
@@ -21,6 +22,7 @@ from schemas.settings import (
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 SizeBytes = Annotated[int, BeforeValidator(size_bytes)]
 Text = Annotated[str, Field(min_length=1)]
+IN_A_FILE = "file that holds it instead"
 LONGEST_TIMEOUT_MS = 60_000  # a member of a group that is silent for five minutes is put out of it
 # What the text of a forwarded alert may name.
 ALERT_NAMES = (
@@ -89,16 +91,18 @@ class Kafka(Section):
     )
     sasl_username: str | None = Field(None, description="user at the brokers")
     sasl_password: SecretStr | None = Field(None, description="its password; never printed")
+    sasl_password_file: str = Field("", description=IN_A_FILE)
     ssl_ca_location: str | None = Field(None, description="file with the brokers' authority certificates")
     ssl_certificate_location: str | None = Field(None, description="file with our certificate")
     ssl_key_location: str | None = Field(None, description="file with our private key")
     ssl_key_password: SecretStr | None = Field(None, description="its password; never printed")
+    ssl_key_password_file: str = Field("", description=IN_A_FILE)
 
     def client_options(self) -> dict[str, str]:
         """Return what a librdkafka client needs to connect; holds passwords in the clear."""
         options: dict[str, str] = {}
         for name, value in self:
-            if name in ("group", "instance") or value is None:
+            if name in ("group", "instance") or name.endswith("_file") or value is None:
                 continue
             plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             options[name.replace("_", ".")] = plain
@@ -124,6 +128,7 @@ class SchemaRegistry(Section):
     url: Annotated[str, BeforeValidator(_registry_url)] = Field("", description="empty: none")
     user: str = Field("", description="user at the registry")
     password: SecretStr | None = Field(None, description="its password; never printed")
+    password_file: str = Field("", description=IN_A_FILE)
 
 
 class ClickHouse(Section):
@@ -132,6 +137,7 @@ class ClickHouse(Section):
     )
     user: Text = Field("default", description="user at ClickHouse")
     password: SecretStr | None = Field(None, description="its password; never printed")
+    password_file: str = Field("", description=IN_A_FILE)
     database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
         "aftcast", description="where the tables are"
     )
@@ -207,6 +213,10 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9464, description="of /metrics; 0: any; the default moves on when it is taken"
     )
+    token: SecretStr | None = Field(
+        None, description="bearer token without which /metrics is refused; of 16 characters or more"
+    )
+    token_file: str = Field("", description=IN_A_FILE)
 
 
 class Model(Section):
@@ -272,6 +282,42 @@ class Forward(Section):
     timeout_ms: DurationMs = Field(10_000, alias="timeout", description="of one try; at most a minute")
 
 
+def _treated(action: Action) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str):
+            read_rule(action, value)
+        return value
+
+    return BeforeValidator(check)
+
+
+class Privacy(Section):
+    drop: tuple[Annotated[Text, _treated("drop")], ...] = Field(
+        (), description="fields that go, such as `features.email`, `segments.*_id`, `request_id`"
+    )
+    hashed: tuple[Annotated[Text, _treated("hash")], ...] = Field(
+        (), alias="hash", description="fields of which a keyed hash stays: equal values stay equal"
+    )
+    truncate: tuple[Annotated[Text, _treated("truncate")], ...] = Field(
+        (), description="texts of which the beginning stays, such as `segments.postcode:2`"
+    )
+    key: SecretStr | None = Field(None, description="secret of the hash, of 16 characters or more")
+    key_file: str = Field("", description=IN_A_FILE)
+    dead_letter_payload: Literal["keep", "drop"] | None = Field(
+        None, description="what came in records that are refused; unset: dropped where there is any rule"
+    )
+
+    def settings(self) -> PrivacySettings:
+        """Return what decoding goes by; holds the key in the clear."""
+        lists: tuple[tuple[Action, tuple[str, ...]], ...] = (
+            ("drop", self.drop), ("hash", self.hashed), ("truncate", self.truncate)
+        )  # fmt: skip
+        rules = tuple(read_rule(action, text) for action, texts in lists for text in texts)
+        keeps = self.dead_letter_payload == "keep" or (self.dead_letter_payload is None and not rules)
+        key = self.key.get_secret_value().encode() if self.key else b""
+        return PrivacySettings(rules, key, keeps)
+
+
 class Configuration(BaseModel):
     """All sections; ``aftcast.loading`` reads one from file, environment and command line."""
 
@@ -286,6 +332,7 @@ class Configuration(BaseModel):
     checkpoints: Checkpoints = Checkpoints()
     detection: Detection = Detection()
     metrics: Metrics = Metrics()
+    privacy: Privacy = Privacy()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = ()
     forward: tuple[Forward, ...] = ()

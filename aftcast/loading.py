@@ -8,22 +8,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from aftcast.configuration import Configuration, problems
 from aftcast.failure import Failure
+from aftcast.secret_files import HIDDEN, is_secret, with_secrets
 from aftcast.toml_lines import Path as KeyPath
 from aftcast.toml_lines import key_lines
 
 PREFIX = "AFTCAST_"
 DEFAULT_FILE = "aftcast.toml"
 _MISSING = object()
-
-# Keys of the contract that later versions bring: naming them says more than "unknown".
-NOT_BUILT = {
-    "privacy": "is not built yet; leave the section out",
-}
 
 
 class ConfigurationError(Failure):
@@ -126,6 +122,8 @@ def _validated(values: dict[str, Any], places: dict[KeyPath, str], source: str) 
     else:
         errors = problems(configuration)
         if not errors:
+            configuration, errors = with_secrets(configuration)
+        if not errors:
             return configuration
     raise ConfigurationError("\n".join(_line(path, rule, got, places, source) for path, rule, got in errors))
 
@@ -137,13 +135,16 @@ def _line(path: KeyPath, rule: str, got: Any, places: dict[KeyPath, str], source
         places[held] if held else next((v for k, v in places.items() if k[: len(path)] == path), f"{source}:")
     )
     if place.endswith(":"):
+        listed = ""
+        if path[0] not in ("rules", "forward") and isinstance(path[-1], int):
+            path, listed = path[:-1], f"[{path[-1]}]"
         section = (
             f"[[{path[0]}]]"
             if path[0] in ("rules", "forward")
             else f"[{'.'.join(map(str, path[:-1] or path))}]"
         )
         keys = [str(part) for part in path[1:] if isinstance(part, str)][-1:]
-        subject = " ".join([section, *keys]) if len(path) > 1 else section
+        subject = " ".join([section, *keys]) + listed if len(path) > 1 else section
         subject = f"{place} {subject}"
     else:
         rest = path[len(held) :] if held else ()
@@ -155,8 +156,8 @@ def _got(path: KeyPath, kind: str, value: Any) -> Any:
     if kind in ("missing", "extra_forbidden"):
         return _MISSING
     field = _field(path)
-    if field is not None and SecretStr in (field.annotation, *get_args(field.annotation)):
-        return "a value that is not shown"
+    if field is not None and is_secret(field):
+        return HIDDEN
     if isinstance(value, str) and "@" in value and "//" in value:
         return "an address with a password"
     text = json.dumps(value, default=str, ensure_ascii=False)
@@ -190,8 +191,6 @@ def _rule(path: KeyPath, error: Any) -> str:
 
 def _unknown(path: KeyPath) -> str:
     name = str(path[-1])
-    if name in NOT_BUILT:
-        return NOT_BUILT[name]
     holder = _holder(path[:-1])
     known = _keys(holder) if holder else []
     if near := get_close_matches(name, known, n=1):

@@ -10,8 +10,8 @@ ANSWER_WITHIN_S = 3.0
 Figures = dict[int, dict[str, float]]
 
 
-def read_pages(urls: Sequence[str]) -> tuple[Figures, dict[str, str]]:
-    """Read the pages of several workers.
+def read_pages(urls: Sequence[str], token: str = "") -> tuple[Figures, dict[str, str]]:
+    """Read the pages of several workers, with the bearer token that they ask for.
 
     Returns
     -------
@@ -25,7 +25,11 @@ def read_pages(urls: Sequence[str]) -> tuple[Figures, dict[str, str]]:
             failed[url] = "no address of the form http://host:port/metrics"
             continue
         try:
-            with urllib.request.urlopen(url, timeout=ANSWER_WITHIN_S) as answer:  # noqa: S310 - see above
+            request = urllib.request.Request(url)  # noqa: S310 - see above
+            if token:
+                # Not sent on to where an answer points.
+                request.add_unredirected_header("Authorization", f"Bearer {token}")
+            with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:  # noqa: S310
                 text = answer.read().decode()
             families = list(text_string_to_metric_families(text))
         except (OSError, ValueError) as error:

@@ -74,7 +74,8 @@ def look(configuration: Configuration, urls: Sequence[str], now_ms: int) -> Stat
     }
     ends = reader.ends([(topic, partition) for topic, count in counts.items() for partition in range(count)])
     checkpoints = reader.checkpoints(topics.state)
-    figures, unread = read_pages(urls)
+    token = configuration.metrics.token
+    figures, unread = read_pages(urls, token.get_secret_value() if token else "")
     partitions = []
     for partition in range(counts[topics.inference]):
         found = checkpoints.get(partition)

@@ -14,6 +14,7 @@ import structlog
 from confluent_kafka import KafkaException
 from prometheus_client.registry import Collector
 
+from aftcast.access import access_of
 from aftcast.cold_join import ColdThread
 from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
@@ -56,6 +57,11 @@ def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
     return ConfluentRegistry(settings.url, options)
 
 
+def decoder_of(configuration: Configuration) -> Decoder:
+    """Return what reads input records, with the registry and the privacy of the configuration."""
+    return Decoder(registry_of(configuration), privacy=configuration.privacy.settings())
+
+
 def worker_settings(configuration: Configuration) -> WorkerSettings:
     """Return what the streams role goes by; holds passwords in the clear."""
     settings = WorkerSettings(
@@ -92,7 +98,7 @@ def raw_writer(
     return RawWriter(
         settings if block_age_s is None else replace(settings, block_age_s=block_age_s),
         lambda: open_database(configuration),
-        Decoder(registry_of(configuration)),
+        decoder_of(configuration),
         wait_for=(RegistryUnavailable,),
         follower=follower,
     )
@@ -123,13 +129,14 @@ def run(configuration: Configuration, role: Role) -> int:
     # Likewise, rather than at the first mature pane.
     detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
-    decoder = Decoder(registry_of(configuration))
+    admits = access_of(configuration.metrics)
+    decoder = decoder_of(configuration)
     if role == "streams":
-        return run_worker(settings, decoder)
+        return run_worker(settings, decoder, admits=admits)
     raw = RawThread(configuration)
     raw.start()
     try:
-        code = run_worker(settings, decoder, more_metrics=raw.metrics(), more_parts=[raw.part])
+        code = run_worker(settings, decoder, more_metrics=raw.metrics(), more_parts=[raw.part], admits=admits)
     finally:
         raw.stop()
     raw.raise_failure()
@@ -189,7 +196,8 @@ def _run_raw(configuration: Configuration, port: int) -> int:
     writer = raw_writer(configuration, follower=cold)
     collectors = RawCollector(writer.counters), ColdCollector(cold.joiner.counters)
     part = health_of(configuration, writer)
-    metrics = MetricsServer(*collectors, host=configuration.metrics.host, port=port, parts=[part])
+    host, admits = configuration.metrics.host, access_of(configuration.metrics)
+    metrics = MetricsServer(*collectors, host=host, port=port, parts=[part], admits=admits)
     cold.start()
     log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
     try:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from streams.worker.standing import Standing
 
 Probe = Callable[[], Sequence[str]]
+CHALLENGE = 'Bearer realm="aftcast"'
+REFUSAL = b"this page needs the token of [metrics] token, sent as: Authorization: Bearer TOKEN\n"
 BEAT_WITHIN_S = 10.0  # turns of the event loop take milliseconds, its longest known ones a second
 
 
@@ -55,12 +57,27 @@ def streams_part(worker: Role, beat_age_s: Callable[[], float]) -> Part:
     return Part("streams", alive, ready)
 
 
-class HealthPages:
-    """A WSGI application around the one that serves metrics, which gets every other path."""
+def everybody(_authorization: str) -> bool:
+    """Let every request pass."""
+    return True
 
-    def __init__(self, metrics: Callable[..., Iterable[bytes]], parts: Sequence[Part]) -> None:
+
+class HealthPages:
+    """A WSGI application around the one that serves metrics, which gets every other path.
+
+    ``admits`` judges the ``Authorization`` header of a request for metrics; health is for everybody, since
+    those who probe it have no place for a token.
+    """
+
+    def __init__(
+        self,
+        metrics: Callable[..., Iterable[bytes]],
+        parts: Sequence[Part],
+        admits: Callable[[str], bool] = everybody,
+    ) -> None:
         self._metrics = metrics
         self._parts = parts
+        self._admits = admits
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -68,8 +85,10 @@ class HealthPages:
             word, probes = "alive", [(part.name, part.alive) for part in self._parts]
         elif path == "/readyz":
             word, probes = "ready", [(part.name, part.ready) for part in self._parts]
-        else:
+        elif self._admits(environ.get("HTTP_AUTHORIZATION", "")):
             return self._metrics(environ, start_response)
+        else:
+            return _refused(start_response)
         reasons = [{"part": name, "reason": reason} for name, probe in probes for reason in _reasons(probe)]
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         body = json.dumps({word: not reasons, "reasons": reasons}).encode() + b"\n"
@@ -80,6 +99,17 @@ class HealthPages:
         ]
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]
+
+
+def _refused(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    headers = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(REFUSAL))),
+        ("WWW-Authenticate", CHALLENGE),
+        ("Cache-Control", "no-store"),
+    ]
+    start_response(f"{HTTPStatus.UNAUTHORIZED.value} {HTTPStatus.UNAUTHORIZED.phrase}", headers)
+    return [REFUSAL]
 
 
 def _reasons(probe: Probe) -> Sequence[str]:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.worker.health import HealthPages, Part
+from streams.worker.health import HealthPages, Part, everybody
 from streams.worker.standing import Standing
 
 
@@ -158,16 +158,26 @@ class WorkerCollector(Collector):
 
 
 class MetricsServer:
-    """``/metrics`` of all collectors together, and the health of all parts; port 0 takes any free one."""
+    """``/metrics`` of all collectors together, and the health of all parts; port 0 takes any free one.
 
-    def __init__(self, *collectors: Collector, host: str, port: int, parts: Sequence[Part] = ()) -> None:
+    ``admits`` says by its ``Authorization`` header which request gets metrics.
+    """
+
+    def __init__(
+        self,
+        *collectors: Collector,
+        host: str,
+        port: int,
+        parts: Sequence[Part] = (),
+        admits: Callable[[str], bool] = everybody,
+    ) -> None:
         registry = CollectorRegistry()
         for collector in collectors:
             registry.register(collector)
         self._server, self._thread = start_http_server(port, host, registry)
         metrics = self._server.get_app()
         assert metrics is not None  # noqa: S101 (it was started with one)
-        self._server.set_app(HealthPages(metrics, parts))
+        self._server.set_app(HealthPages(metrics, parts, admits))
         self.port = self._server.server_port
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from streams.decode import Decoder
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
-from streams.worker.health import Part, streams_part
+from streams.worker.health import Part, everybody, streams_part
 from streams.worker.loop_watch import LoopWatch
 from streams.worker.metrics import MetricsServer, WorkerCollector
 from streams.worker.settings import WorkerSettings
@@ -32,17 +32,19 @@ def run_worker(
     on_ready: Callable[[Worker], None] | None = None,
     more_metrics: Sequence[Collector] = (),
     more_parts: Sequence[Part] = (),
+    admits: Callable[[str], bool] = everybody,
 ) -> int:
     """Run a worker to its end and return the process's exit code.
 
-    ``more_metrics``, and ``more_parts`` whose health is told, are of what runs beside it in this process.
+    ``more_metrics``, and ``more_parts`` whose health is told, are of what runs beside it in this process;
+    ``admits`` says by its ``Authorization`` header which request gets metrics.
     """
     # Not asyncio.run: it waits for tasks that were cancelled, and while no broker answers aiokafka's go on.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(
-            _run(settings, decoder, clock or SystemClock(), on_ready, more_metrics, more_parts)
+            _run(settings, decoder, clock or SystemClock(), on_ready, more_metrics, more_parts, admits)
         )
     finally:
         loop.run_until_complete(_cancel_rest())
@@ -56,6 +58,7 @@ async def _run(
     on_ready: Callable[[Worker], None] | None,
     more_metrics: Sequence[Collector],
     more_parts: Sequence[Part],
+    admits: Callable[[str], bool],
 ) -> int:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -70,7 +73,7 @@ async def _run(
         )
         host, port = settings.metrics_host, settings.metrics_port
         parts = (streams_part(worker, loop_watch.beat_age_s), *more_parts)
-        metrics = MetricsServer(collector, *more_metrics, host=host, port=port, parts=parts)
+        metrics = MetricsServer(collector, *more_metrics, host=host, port=port, parts=parts, admits=admits)
         log.info("metrics", port=metrics.port, host=host)
     loop_watch.start()
     working = asyncio.create_task(_work(worker, on_ready))
