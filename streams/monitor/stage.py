@@ -192,7 +192,7 @@ class Monitor:
         alerts += self._dead_letters.advance()
         alerts += self._troubles.advance()
         alerts += self._drop()
-        named = tuple(self._happenings.name(alert) for alert in alerts)
+        named = tuple(self._maintenance.name(self._happenings.name(alert)) for alert in alerts)
         return Findings(
             tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations, tuple(references)
         )
