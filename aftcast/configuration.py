@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from aftcast.quantities import duration_ms, size_bytes
 from schemas.figures import METRICS
+from schemas.privacy import Action, PrivacySettings, read_rule
 from schemas.settings import (
     DetectorSettings,
     JoinSettings,
@@ -297,6 +298,42 @@ class Forward(Section):
     timeout_ms: DurationMs = Field(10_000, alias="timeout", description="of one try; at most a minute")
 
 
+def _treated(action: Action) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str):
+            read_rule(action, value)
+        return value
+
+    return BeforeValidator(check)
+
+
+class Privacy(Section):
+    drop: tuple[Annotated[Text, _treated("drop")], ...] = Field(
+        (), description="fields that go, such as `features.email`, `segments.*_id`, `request_id`"
+    )
+    hashed: tuple[Annotated[Text, _treated("hash")], ...] = Field(
+        (), alias="hash", description="fields of which a keyed hash stays: equal values stay equal"
+    )
+    truncate: tuple[Annotated[Text, _treated("truncate")], ...] = Field(
+        (), description="texts of which the beginning stays, such as `segments.postcode:2`"
+    )
+    key: SecretStr | None = Field(None, description="secret of the hash, of 16 characters or more")
+    key_file: str = Field("", description=IN_A_FILE)
+    dead_letter_payload: Literal["keep", "drop"] | None = Field(
+        None, description="what came in records that are refused; unset: dropped where there is any rule"
+    )
+
+    def settings(self) -> PrivacySettings:
+        """Return what decoding goes by; holds the key in the clear."""
+        lists: tuple[tuple[Action, tuple[str, ...]], ...] = (
+            ("drop", self.drop), ("hash", self.hashed), ("truncate", self.truncate)
+        )  # fmt: skip
+        rules = tuple(read_rule(action, text) for action, texts in lists for text in texts)
+        keeps = self.dead_letter_payload == "keep" or (self.dead_letter_payload is None and not rules)
+        key = self.key.get_secret_value().encode() if self.key else b""
+        return PrivacySettings(rules, key, keeps)
+
+
 class Configuration(BaseModel):
     """All sections; ``aftcast.loading`` reads one from file, environment and command line."""
 
@@ -312,6 +349,7 @@ class Configuration(BaseModel):
     detection: Detection = Detection()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    privacy: Privacy = Privacy()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = ()
     forward: tuple[Forward, ...] = ()

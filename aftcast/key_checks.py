@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from aftcast.configuration import Configuration
 from aftcast.findings import Finding
-from aftcast.working import registry_of
+from aftcast.working import decoder_of
 from schemas.records import RawBatch
 from streams.decode import Decoder, RegistryUnavailable
 from streams.partitioner import Evidence, KeySample, judge
@@ -37,10 +37,10 @@ def key_findings(configuration: Configuration, partitions: int) -> list[Finding]
         return [Finding("failure", "partitioner", text, "allow Read on both input topics")]
     finally:
         consumer.close()
-    decoder = Decoder(registry_of(configuration))
+    decoder = decoder_of(configuration)
     evidence = [Evidence(partitions), Evidence(partitions)]
     for (topic, partition), found in records.items():
-        sample = KeySample(partition, partitions)
+        sample = KeySample(partition, partitions, shows_keys=not decoder.privacy.hides_payload)
         sample.add(
             [record.key() for record in found], _ids(decoder, inference=topic == topics[0], records=found)
         )
@@ -96,6 +96,8 @@ def _ids(decoder: Decoder, *, inference: bool, records: list[Any]) -> list[str |
         [record.value() for record in records],
         headers if any(headers) else (),
     )
+    if decoder.privacy.hides_ids:
+        return [None] * len(records)
     try:
         columns = (decoder.decode_inference if inference else decoder.decode_labels)(raw).columns
     except RegistryUnavailable:

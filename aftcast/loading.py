@@ -21,11 +21,6 @@ PREFIX = "AFTCAST_"
 DEFAULT_FILE = "aftcast.toml"
 _MISSING = object()
 
-# Keys of the contract that later versions bring: naming them says more than "unknown".
-NOT_BUILT = {
-    "privacy": "is not built yet; leave the section out",
-}
-
 
 class ConfigurationError(Failure):
     """The configuration is refused; the text has one line for each key that is wrong."""
@@ -140,13 +135,16 @@ def _line(path: KeyPath, rule: str, got: Any, places: dict[KeyPath, str], source
         places[held] if held else next((v for k, v in places.items() if k[: len(path)] == path), f"{source}:")
     )
     if place.endswith(":"):
+        listed = ""
+        if path[0] not in ("rules", "forward") and isinstance(path[-1], int):
+            path, listed = path[:-1], f"[{path[-1]}]"
         section = (
             f"[[{path[0]}]]"
             if path[0] in ("rules", "forward")
             else f"[{'.'.join(map(str, path[:-1] or path))}]"
         )
         keys = [str(part) for part in path[1:] if isinstance(part, str)][-1:]
-        subject = " ".join([section, *keys]) if len(path) > 1 else section
+        subject = " ".join([section, *keys]) + listed if len(path) > 1 else section
         subject = f"{place} {subject}"
     else:
         rest = path[len(held) :] if held else ()
@@ -193,8 +191,6 @@ def _rule(path: KeyPath, error: Any) -> str:
 
 def _unknown(path: KeyPath) -> str:
     name = str(path[-1])
-    if name in NOT_BUILT:
-        return NOT_BUILT[name]
     holder = _holder(path[:-1])
     known = _keys(holder) if holder else []
     if near := get_close_matches(name, known, n=1):

@@ -11,6 +11,7 @@ import orjson
 from aftcast.failure import Failure
 from aftcast.replay.files import read_events
 from aftcast.replay.ordering import record
+from schemas.privacy import NO_RULES, PrivacySettings
 from schemas.records import DecodedBatch
 from schemas.references import FeatureReference
 from schemas.settings import JoinSettings, MonitorSettings
@@ -33,13 +34,17 @@ _OURS = ("level_per_s", "as_of_ms", "since_ms", "until_ms", "model")  # decided 
 
 
 def profile(
-    inference: Iterable[Path], settings: MonitorSettings, progress: Callable[[str, int], None]
+    inference: Iterable[Path],
+    settings: MonitorSettings,
+    progress: Callable[[str, int], None],
+    privacy: PrivacySettings = NO_RULES,
 ) -> tuple[list[FeatureReference], int]:
     """Return a reference of each feature of each model version and segment, and the records refused.
 
-    ``progress`` is told the file and how many of its records have been read.
+    ``progress`` is told the file and how many of its records have been read; ``privacy`` must be that of
+    the worker, since a feature that it treats is held against one treated alike.
     """
-    decoder = Decoder()
+    decoder = Decoder(privacy=privacy)
     paths = list(inference)
 
     def batches() -> Iterable[tuple[str, DecodedBatch]]:

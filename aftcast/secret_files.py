@@ -12,7 +12,7 @@ from aftcast.configuration import Configuration
 
 SUFFIX = "_file"
 LARGEST_BYTES = 65_536  # a password or a key in PEM; more was a wrong path
-SHORTEST_TOKEN = 16  # characters of a bearer token: 64 bits even if each is a hexadecimal digit
+SHORTEST = 16  # characters of a token or key: 64 bits even if each is a hexadecimal digit
 HIDDEN = "a value that is not shown"
 
 Problem = tuple[tuple[str | int, ...], str, Any]
@@ -80,10 +80,17 @@ def _secret(holder: BaseModel, name: str, file: str) -> str:
 
 
 def _unfit(configuration: Configuration) -> Iterator[Problem]:
+    too_short = f"must have at least {SHORTEST} characters; one is made by: openssl rand -hex 24"
     if (token := configuration.metrics.token) is not None:
         text = token.get_secret_value()
         if not (text.isascii() and text.isprintable()) or " " in text:
             yield ("metrics", "token"), "must be of ASCII letters, digits and signs, no spaces", HIDDEN
-        elif len(text) < SHORTEST_TOKEN:
-            rule = f"must have at least {SHORTEST_TOKEN} characters; one is made by: openssl rand -hex 24"
-            yield ("metrics", "token"), rule, HIDDEN
+        elif len(text) < SHORTEST:
+            yield ("metrics", "token"), too_short, HIDDEN
+    privacy = configuration.privacy
+    if privacy.key is None:
+        if privacy.hashed:
+            rule = "must stand beside a key or key_file: whoever knows a hash could try values out"
+            yield ("privacy", "hash"), rule, f"{len(privacy.hashed)} fields and no key"
+    elif len(privacy.key.get_secret_value()) < SHORTEST:
+        yield ("privacy", "key"), too_short, HIDDEN

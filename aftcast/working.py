@@ -57,6 +57,11 @@ def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
     return ConfluentRegistry(settings.url, options)
 
 
+def decoder_of(configuration: Configuration) -> Decoder:
+    """Return what reads input records, with the registry and the privacy of the configuration."""
+    return Decoder(registry_of(configuration), privacy=configuration.privacy.settings())
+
+
 def worker_settings(configuration: Configuration) -> WorkerSettings:
     """Return what the streams role goes by; holds passwords in the clear."""
     settings = WorkerSettings(
@@ -93,7 +98,7 @@ def raw_writer(
     return RawWriter(
         settings if block_age_s is None else replace(settings, block_age_s=block_age_s),
         lambda: open_database(configuration),
-        Decoder(registry_of(configuration)),
+        decoder_of(configuration),
         wait_for=(RegistryUnavailable,),
         follower=follower,
     )
@@ -125,7 +130,7 @@ def run(configuration: Configuration, role: Role) -> int:
     detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
     admits = access_of(configuration.metrics)
-    decoder = Decoder(registry_of(configuration))
+    decoder = decoder_of(configuration)
     if role == "streams":
         return run_worker(settings, decoder, admits=admits)
     raw = RawThread(configuration)

@@ -37,14 +37,15 @@ def profile(
     from aftcast.profile import write_profile
 
     _check(inference, segment)
-    settings = load(config).monitor_settings()
+    configuration = load(config)
+    settings = configuration.monitor_settings()
     settings = replace(settings, segments=tuple(sorted({*settings.segments, *segment})), references=())
 
     def progress(path: str, n: int) -> None:
         if sys.stderr.isatty():
             remark(f"{path}: {n:,} records read")
 
-    references, refused = profiled(inference, settings, progress)
+    references, refused = profiled(inference, settings, progress, configuration.privacy.settings())
     names = sorted({reference.model for reference in references})
     if model is not None:
         references = [reference for reference in references if reference.model == model]

@@ -74,13 +74,13 @@ class LiveWorker(threading.Thread):
         )
 
     async def _work(self) -> None:
-        from streams.decode import Decoder
+        from aftcast.working import decoder_of
         from streams.worker.worker import Worker
 
         settings = self._settings()
         self.loaded.set()
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        worker = Worker(settings, Decoder(), clock=self._clock)
+        worker = Worker(settings, decoder_of(self._configuration), clock=self._clock)
         self._worker = worker
         told = asyncio.create_task(self._told.wait())
         try:

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
 from aftcast.configuration import Configuration, Detector, Forward, Model, Rule
+from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.quantities import duration_text, size_text
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from streams.alerts.kinds import COMMON, EVIDENCE
@@ -92,6 +93,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     ),
     "metrics of the cold join": lambda: _metrics(
         counted("counter", COLD_COUNTERS) + counted("gauge", COLD_GAUGES) + told("gauge", (OLDEST, LAST_RUN))
+    ),
+    "metrics of the forwarder": lambda: _metrics(
+        (f"`{s.name}`", s.kind, s.explanation) for s in FORWARD_SERIES
     ),
     "evidence of alerts": lambda: table("kind", "field", "meaning")(
         (f"`{kind}`" if kind in EVIDENCE else "any about a model", f"`{name}`", meaning)

@@ -44,7 +44,7 @@ def run_replay(
     Failure
         If a file is not what its suffix says.
     """
-    decoder = Decoder()
+    decoder = Decoder(privacy=configuration.privacy.settings())
     predictions = _recording("inference", inference, decoder)
     truths = _recording("label", labels, decoder)
     events: list[LifecycleEvent] = []
@@ -62,7 +62,7 @@ def run_replay(
     output.write("feature_drift", replay.feature_drift())
     output.write_drift_events(replay.drifts)
     output.write_alerts(replay.alerts)
-    output.write_dead_letters(letters)
+    output.write_dead_letters(list(map(decoder.privacy.letter, letters)))
     if history:
         output.write("model_quality_history", replay.history)
     summary = replay.summary() | {"dead_letters": len(letters)}

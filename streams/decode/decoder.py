@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.contracts import CONTRACTS, LIFECYCLE, Contract
 from schemas.findings import LifecycleEvent
+from schemas.privacy import NO_RULES, PrivacySettings
 from schemas.records import DeadLetter, DecodedBatch, IntArray, RawBatch
 from streams.decode.assemble import assemble, with_coordinates
 from streams.decode.documents import columns_of
@@ -17,6 +18,7 @@ from streams.decode.events import EVENTS, INFERENCE_EVENT, LABEL_EVENT, Columnar
 from streams.decode.framing import CONFLUENT_MARK, MAX_BYTES, TELLING_HEADERS, Framed, Frames
 from streams.decode.json_text import parse_object
 from streams.decode.kernels import all_start_with
+from streams.decode.privacy import Privacy
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import Registry
 from streams.decode.rules import RULES, check
@@ -37,14 +39,23 @@ class Decoder:
         Where schema ids are looked up; None: records that carry one are set aside.
     max_ahead_ms
         How far an event's own time may lie after its record's Kafka time, in milliseconds.
+    privacy
+        What is taken out of events and dead letters before anybody sees them.
 
     Notes
     -----
     One decoder belongs to one worker: it remembers the writers' schemas that it has met.
     """
 
-    def __init__(self, registry: Registry | None = None, *, max_ahead_ms: int = MAX_AHEAD_MS) -> None:
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        *,
+        max_ahead_ms: int = MAX_AHEAD_MS,
+        privacy: PrivacySettings = NO_RULES,
+    ) -> None:
         self._max_ahead_ms = max_ahead_ms
+        self.privacy = Privacy(privacy)
         self._frames = {name: Frames(CONTRACTS[name], registry) for name in RULES}
 
     def decode_inference(self, raw: RawBatch) -> DecodedBatch:
@@ -61,8 +72,8 @@ class Decoder:
         events = []
         for record in singles.records:
             time_ms = record.pop("timestamp")
-            events.append(LifecycleEvent(timestamp_ms=time_ms, **record))
-        return events, tuple(singles.dead_letters)
+            events.append(LifecycleEvent(timestamp_ms=time_ms, **self.privacy.lifecycle(record)))
+        return events, tuple(map(self.privacy.letter, singles.dead_letters))
 
     def decode_records(
         self,
@@ -202,9 +213,10 @@ class Decoder:
         offsets, times = raw.offsets, raw.record_times_ms
         if len(positions) < len(raw):
             offsets, times = offsets[positions], times[positions]
-        batch = with_coordinates(columns, offsets, times)
+        batch = with_coordinates(self.privacy.columns(columns), offsets, times)
         unknown = reading.unknown_fields + singles.unknown_fields
-        return DecodedBatch(batch, tuple(singles.dead_letters), dict(sorted(unknown.items())))
+        letters = tuple(map(self.privacy.letter, singles.dead_letters))
+        return DecodedBatch(batch, letters, dict(sorted(unknown.items())))
 
 
 class _Singles:

@@ -43,8 +43,9 @@ class Evidence:
 class KeySample:
     """The newest distinct keys of one partition, of ``partitions`` in all."""
 
-    def __init__(self, partition: int, partitions: int) -> None:
+    def __init__(self, partition: int, partitions: int, *, shows_keys: bool = True) -> None:
         self._partition = partition
+        self._shows_keys = shows_keys
         self._partitions = partitions
         self._seen: dict[bytes | int, int] = {}
         self._without_key = 0
@@ -70,7 +71,7 @@ class KeySample:
             is_id = key == prediction_id.encode()
             flags |= _ID_KNOWN | (_IS_ID if is_id else 0)
             if not is_id and not self._example:
-                self._example = repr(key[:40])[2:-1]
+                self._example = repr(key[:40])[2:-1] if self._shows_keys else "not shown"
         return flags
 
     @property

@@ -97,7 +97,14 @@ class PartitionRunner:
             settings.monitor,
             (topics.inference, topics.labels),
         )
-        self._keys = KeyWatch((topics.inference, topics.labels), partition, counts[0])
+        self._privacy = decoder.privacy
+        self._keys = KeyWatch(
+            (topics.inference, topics.labels),
+            partition,
+            counts[0],
+            shows_keys=not decoder.privacy.hides_payload,
+            knows_ids=not decoder.privacy.hides_ids,
+        )
         self._reader: AlignedReader[BatchMessage] = AlignedReader()
         self._stage.resume_from(start.checkpoint, start.lost_until_ms)
         self._next = start.offsets
@@ -186,8 +193,9 @@ class PartitionRunner:
 
     def _told(self, inference_ms: int, labels_ms: int, caught_up: bool) -> list[Outgoing]:
         topics = self._settings.topics
+        letters = map(self._privacy.letter, self._stage.take_dead_letters())
         told = [
-            *outgoing.dead_letter_messages(topics.dead_letters, self._stage.take_dead_letters()),
+            *outgoing.dead_letter_messages(topics.dead_letters, letters),
             *outgoing.pane_messages(topics.pane_updates, self._stage.take_changed()),
             *outgoing.feature_messages(topics.pane_updates, self._changed_features(inference_ms)),
             *self._gaps.messages(topics.pane_updates, min(inference_ms, labels_ms), self._clock.now_ms()),

@@ -17,10 +17,21 @@ LABELS_TO_COUNT = 100  # before their share that found a prediction means anythi
 class KeyWatch:
     """Samples keys of both inputs of a partition, and says as troubles what is wrong, or no longer is."""
 
-    def __init__(self, topics: tuple[str, str], partition: int, partitions: int) -> None:
+    def __init__(
+        self,
+        topics: tuple[str, str],
+        partition: int,
+        partitions: int,
+        *,
+        shows_keys: bool = True,
+        knows_ids: bool = True,
+    ) -> None:
         self._topics = topics
         self._partition = partition
-        self._samples: dict[Side, KeySample] = {side: KeySample(partition, partitions) for side in SIDES}
+        self._samples: dict[Side, KeySample] = {
+            side: KeySample(partition, partitions, shows_keys=shows_keys) for side in SIDES
+        }
+        self._knows_ids = knows_ids  # not where decoding hides them: a key is never its own hash
         self._left = dict.fromkeys(SIDES, KEYS_PER_SEND)
         self._on = partitions > 1
         self._sends = 0
@@ -39,7 +50,9 @@ class KeyWatch:
         self._samples[side].add(
             [raw.keys[at] for at in chosen],
             [
-                ids[row].as_py() if row < len(offsets) and offsets[row] == raw.offsets[at] else None
+                ids[row].as_py()
+                if self._knows_ids and row < len(offsets) and offsets[row] == raw.offsets[at]
+                else None
                 for at, row in zip(chosen, found.tolist(), strict=True)
             ],
         )

@@ -147,7 +147,11 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
             'aftcast.toml:2: [models.fraud] task must be one of "classification", "binary", "multiclass" or'
             ' "regression"; got "binari"',
         ),
-        ("[privacy]\n", "aftcast.toml:1: [privacy] is not built yet; leave the section out"),
+        (
+            '[privacy]\nhash = ["email"]\n',
+            "aftcast.toml:2: [privacy] hash[0] must be one of features.NAME, segments.NAME, attributes.NAME, "
+            'prediction_id, request_id, trace_id, source, actor, message; got "email"',
+        ),
         (
             '[[rules]]\nname = "a"\nmetric = "mae"\nabove = 1\n[[rules]]\nname = "b"\nmetric = "acuracy"\n',
             "aftcast.toml:7: [[rules]] metric must be a column of model_quality that holds a figure, such as"

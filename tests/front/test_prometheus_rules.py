@@ -35,8 +35,8 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [
 ]
 PROMTOOL = shutil.which("promtool")
 WORDS = {
-    *("sum", "max", "rate", "increase", "deriv", "absent", "time"),
-    *("by", "and", "job", "partition", "topic", "m", "h"),
+    *("sum", "max", "rate", "increase", "deriv", "absent", "time", "min_over_time"),
+    *("by", "and", "job", "partition", "topic", "target", "m", "h"),
 }
 
 
