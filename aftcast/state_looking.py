@@ -134,7 +134,8 @@ def state_findings(configuration: Configuration, now_ms: int) -> list[Finding]:
     for one in state.partitions:
         if one.memory is not None and one.memory.restored < 1:
             text = f"being restored: {one.memory.restored:.0%} of what waits is read again (told by {page})"
-            findings.append(Finding("warning", f"partition {one.partition}", text))
+            remedy = "wait; aftcast state shows how far it is"
+            findings.append(Finding("warning", f"partition {one.partition}", text, remedy))
     stale = [partition for partition, age_s in ages.items() if age_s > STALE_S]
     if stale:
         age = duration_text(round(max(ages.values())) * 1000)
