@@ -23,6 +23,7 @@ KAFKA_VERSION = "4.1.0"  # the same as in docker/kafka-maven/pom.xml
 _REPOSITORY = Path(__file__).resolve().parent.parent
 POM = _REPOSITORY / "docker" / "kafka-maven" / "pom.xml"
 LIBRARIES = _REPOSITORY / ".kafka" / f"libs-{KAFKA_VERSION}"
+USUAL_PORT = 9092
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 _PR_SET_PDEATHSIG = 1
@@ -92,13 +93,14 @@ def fetch_libraries() -> Path:
 class KafkaBroker:
     """One broker in KRaft mode on free local ports; its data and log live in ``directory`` and stay there.
 
-    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports.
+    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports. With a ``port`` it
+    listens there, if nobody else does.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, port: int = 0) -> None:
         self.directory = directory
         self.log = directory / "kafka.log"
-        self.port, self._controller_port = _free_ports()
+        self.port, self._controller_port = _free_ports(port)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -194,9 +196,14 @@ class KafkaBroker:
             process.wait()
 
 
-def _free_ports() -> tuple[int, int]:
+def _free_ports(wanted: int) -> tuple[int, int]:
     with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
+        # As the broker will: a port that closed connections still linger on is free.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", wanted))
+        except OSError:
+            one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         return one.getsockname()[1], two.getsockname()[1]
 
@@ -210,10 +217,10 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Start a broker, print its address, and run it until SIGINT or SIGTERM."""
+    """Start a broker, on the usual port if it is free, print its address, and run until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="aftcast-kafka-") as directory:
-        broker = KafkaBroker(Path(directory))
+        broker = KafkaBroker(Path(directory), port=USUAL_PORT)
         with contextlib.suppress(KeyboardInterrupt), broker:
             print(broker.bootstrap, flush=True)  # noqa: T201
             print(f"Kafka {KAFKA_VERSION} runs until Ctrl-C; log: {broker.log}", flush=True)  # noqa: T201

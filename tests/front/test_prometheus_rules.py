@@ -66,7 +66,7 @@ def test_alerts_say_how_grave_they_are_what_is_wrong_and_what_to_do() -> None:
     for rule in ALERTS:
         assert re.fullmatch(r"Aftcast[A-Z]\w+", rule["alert"])
         assert rule["labels"]["severity"] in ("page", "ticket")
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
 
 
 def test_what_is_recorded_is_used_or_of_use_to_boards() -> None:

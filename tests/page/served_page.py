@@ -86,7 +86,7 @@ def items(reply: Reply) -> list[dict[str, Any]]:
 
 
 class Gate:
-    """A port that leads to another while it is open; closed, it refuses; stuck, it takes and never answers."""
+    """A port that leads to another while open; closed, it refuses; stuck, it takes and never answers."""
 
     def __init__(self, upstream: str) -> None:
         self._target = urlsplit(upstream)
