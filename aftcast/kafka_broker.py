@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,10 +31,10 @@ _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more_listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{more_protocols}
 log.dir={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -92,14 +92,19 @@ def fetch_libraries() -> Path:
 class KafkaBroker:
     """One broker in KRaft mode on free local ports; its data and log live in ``directory`` and stay there.
 
-    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports.
+    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports. ``settings`` are
+    more of the server's properties. ``protocols`` are more listeners, such as ``("SASL_SSL",)``; they answer
+    at ``addresses[protocol]``, and what they need stands in ``settings``.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, settings: Mapping[str, str] | None = None, protocols: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
         self.log = directory / "kafka.log"
-        self.port, self._controller_port = _free_ports()
+        self.port, self._controller_port, *more = _free_ports(2 + len(protocols))
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(protocols, more, strict=True)}
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -122,7 +127,11 @@ class KafkaBroker:
         properties = self.directory / "server.properties"
         if not properties.exists():
             text = _PROPERTIES.format(
-                port=self.port, controller_port=self._controller_port, data=self.directory / "data"
+                port=self.port,
+                controller_port=self._controller_port,
+                data=self.directory / "data",
+                more_listeners="".join(f",{name}://{at}" for name, at in self.addresses.items()),
+                more_protocols="".join(f",{name}:{name}" for name in self.addresses),
             )
             properties.write_text(text + "".join(f"{k}={v}\n" for k, v in self._settings.items()))
             cluster = str(uuid.uuid4())
@@ -194,11 +203,12 @@ class KafkaBroker:
             process.wait()
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
 def die_with_parent() -> None:

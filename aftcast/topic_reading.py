@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from aftcast.failure import Failure
+from aftcast.kafka_entry import Refusals, quiet_options
 
 ANSWER_WITHIN_S = 8.0
 _POLL_S = 0.5
@@ -28,13 +29,15 @@ def values(options: Mapping[str, str], topic: str, *, from_beginning: bool, foll
     Failure
         If no broker answers or there is no such topic.
     """
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
-    group = {"group.id": "aftcast-reader", "enable.auto.commit": False}  # assigned by hand, never joined
-    consumer = Consumer({**options, **group, **quiet})
+    refusals = Refusals()
+    group: dict[str, Any] = {
+        "group.id": "aftcast-reader",
+        "enable.auto.commit": False,
+    }  # assigned by hand, never joined
+    consumer = Consumer({**options, **group, **quiet_options(refusals)})
     try:
-        places = [
-            TopicPartition(topic, p) for p in _partitions(consumer, topic, options["bootstrap.servers"])
-        ]
+        found = _partitions(consumer, topic, options["bootstrap.servers"], refusals)
+        places = [TopicPartition(topic, partition) for partition in found]
         ends = {} if follow else _ends(consumer, places)
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         read = [p.partition for p in places] if follow else list(ends)
@@ -67,11 +70,12 @@ def _drop_ended(consumer: Consumer, topic: str, ends: dict[int, int]) -> None:
                 del ends[place.partition]
 
 
-def _partitions(consumer: Consumer, topic: str, address: str) -> list[int]:
+def _partitions(consumer: Consumer, topic: str, address: str, refusals: Refusals) -> list[int]:
     try:
         metadata = consumer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
     except KafkaException as error:
-        raise Failure(f"Kafka: not reachable at {address} ({error.args[0].str().lower()})") from None
+        consumer.poll(0)
+        raise Failure(f"Kafka: not reachable at {address} ({refusals.words(error)})") from None
     if metadata.error is not None or not metadata.partitions:
         raise Failure(f"Kafka: topic {topic} does not exist; create it: aftcast setup")
     return sorted(metadata.partitions)

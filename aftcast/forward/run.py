@@ -13,6 +13,7 @@ from aftcast.forward.bodies import Firing
 from aftcast.forward.refusals import Refusals
 from aftcast.forward.runner import UNSAYABLE, Runner
 from aftcast.forward.targets import Target, shown
+from aftcast.kafka_entry import check_entry
 from schemas.findings import AlertEvent
 
 log = structlog.get_logger("aftcast.forward")
@@ -25,6 +26,7 @@ async def forward_alerts(configuration: Configuration, targets: list[Target]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     options = configuration.kafka.client_options()
+    await asyncio.to_thread(check_entry, options)
     refusals = Refusals(options, configuration.topics.dead_letters)
     tasks = [
         asyncio.create_task(
