@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards docs docs-links reference secrets clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -22,6 +22,10 @@ help:
 	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make dashboards  writes the files of Grafana's dashboards again"
+	@echo "make docs    builds the documentation into site/, offline; make docs-links: only whether links lead somewhere"
+	@echo "make reference  writes the tables of the documentation that are made from the code"
+
+	@echo "make secrets   makes up the passwords that the compose file needs, into .env"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
 # uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
@@ -105,5 +109,17 @@ pictures: $(VENV)/.docs
 dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
 
+docs: docs-links
+	$(BIN)/zensical build --clean --strict
+
+docs-links: $(VENV)/.docs
+	$(BIN)/python -m aftcast.reference.links
+
+reference: $(VENV)/.docs
+	$(BIN)/python -m aftcast.reference
+
+secrets:
+	@$(PYTHON) docker/make_secrets.py
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -71,6 +71,14 @@ def _metric(value: object) -> str:
     return str(value)
 
 
+def _runbook_url(value: object) -> object:
+    template = Template(value) if isinstance(value, str) else Template("")
+    names = template.get_identifiers() if template.is_valid() else [""]
+    if other := [name for name in names if name not in ("kind", "alertname")]:
+        raise ValueError(f"must name $kind and $alertname only; ${other[0]} is neither")
+    return value
+
+
 class Section(BaseModel):
     """A section refuses keys that it does not know, and never changes once read."""
 
@@ -206,6 +214,14 @@ class Detection(Section):
     )
 
 
+class Alerts(Section):
+    runbook_url: Annotated[str, BeforeValidator(_runbook_url)] = Field(
+        MonitorSettings().runbook_url,
+        description="page of alerts whose rule names none, with `$kind` or `$alertname` for what differs; "
+        "an address of the web becomes a link; empty: none",
+    )
+
+
 class Metrics(Section):
     host: Text = Field(
         "127.0.0.1", description="address on which /metrics listens; `0.0.0.0`: every one of the machine"
@@ -253,7 +269,7 @@ class Rule(Section):
     above: float | None = Field(None, description="fires when the figure is higher; exactly one of the two")
     min_labelled: Annotated[int, Field(ge=0)] = Field(100, description="labels without which it stays silent")
     severity: Literal["page", "ticket", "info"] = Field("page", description="of its alerts")
-    runbook_url: str = Field("", description="what to do")
+    runbook_url: str = Field("", description="what to do; empty: that of `[alerts]`")
 
 
 class Forward(Section):
@@ -331,6 +347,7 @@ class Configuration(BaseModel):
     panes: Panes = Panes()
     checkpoints: Checkpoints = Checkpoints()
     detection: Detection = Detection()
+    alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
     privacy: Privacy = Privacy()
     models: dict[str, Model] = {}
@@ -371,6 +388,7 @@ class Configuration(BaseModel):
             false_alarms_per_month=self.detection.false_alarms_per_month,
             smallest_change=self.detection.smallest_change,
             segments=self.detection.segments,
+            runbook_url=self.alerts.runbook_url,
             references=tuple(
                 reference
                 for name, model in self.models.items()

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from aftcast.failure import Failure
@@ -15,6 +17,7 @@ from aftcast.topic_plan import TopicPlan
 
 ANSWER_WITHIN_S = 5.0
 VISIBLE_WITHIN_S = 10.0
+REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
 class KafkaAdmin:
@@ -47,6 +50,39 @@ class KafkaAdmin:
 
     def topic_settings(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         return self._settings(ConfigResource.Type.TOPIC, list(names))
+
+    def rights_on_topics(self, names: Iterable[str]) -> dict[str, frozenset[str] | None]:
+        """Return the operations that this user may do on each topic, None where the brokers do not say.
+
+        They say nothing of topics that do not exist, and that nothing is allowed on those that they hide.
+        """
+        asked = TopicCollection(list(names))
+        if not asked.topic_names:
+            return {}
+        futures = self._client.describe_topics(
+            asked, include_authorized_operations=True, request_timeout=ANSWER_WITHIN_S
+        )
+        return {name: _operations(name, future) for name, future in futures.items()}
+
+    def rights_on_groups(self, names: Iterable[str]) -> dict[str, frozenset[str] | None]:
+        """Return the operations that this user may do on each consumer group, which need not exist."""
+        futures = self._client.describe_consumer_groups(
+            list(names), include_authorized_operations=True, request_timeout=ANSWER_WITHIN_S
+        )
+        return {name: _operations(name, future) for name, future in futures.items()}
+
+    def newest_times_ms(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the largest record time of each partition that has records."""
+        newest: Any = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, partition): newest for topic, partition in places}
+        if not asked:
+            return {}
+        futures = self._client.list_offsets(asked, request_timeout=ANSWER_WITHIN_S)
+        try:
+            found = {(place.topic, place.partition): future.result() for place, future in futures.items()}
+        except KafkaException as error:
+            raise Failure(f"Kafka: record times cannot be read ({_words(error)})") from None
+        return {place: int(one.timestamp) for place, one in found.items() if one.timestamp >= 0}
 
     def _settings(self, kind: Any, names: list[str]) -> dict[str, dict[str, str]]:
         if not names:
@@ -84,6 +120,20 @@ class KafkaAdmin:
             if time.monotonic() > deadline_s:
                 raise Failure(f"Kafka: topic {name} was given {partitions} partitions, no broker tells of it")
             time.sleep(0.02)
+
+
+def _operations(name: str, future: Future[Any]) -> frozenset[str] | None:
+    try:
+        told = future.result(ANSWER_WITHIN_S).authorized_operations
+    except KafkaException as error:
+        if error.args[0].code() in REFUSED:
+            return frozenset()
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise Failure(f"Kafka: rights on {name} cannot be read ({_words(error)})") from None
+    except TimeoutError:
+        raise Failure(f"Kafka: rights on {name} are not told within {ANSWER_WITHIN_S:g} s") from None
+    return None if told is None else frozenset(operation.name for operation in told)
 
 
 def _words(error: KafkaException) -> str:

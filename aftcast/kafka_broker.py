@@ -23,6 +23,7 @@ KAFKA_VERSION = "4.1.0"  # the same as in docker/kafka-maven/pom.xml
 _REPOSITORY = Path(__file__).resolve().parent.parent
 POM = _REPOSITORY / "docker" / "kafka-maven" / "pom.xml"
 LIBRARIES = _REPOSITORY / ".kafka" / f"libs-{KAFKA_VERSION}"
+USUAL_PORT = 9092
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 _PR_SET_PDEATHSIG = 1
@@ -92,17 +93,22 @@ def fetch_libraries() -> Path:
 class KafkaBroker:
     """One broker in KRaft mode on free local ports; its data and log live in ``directory`` and stay there.
 
-    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports. ``settings`` are
-    more of the server's properties. ``protocols`` are more listeners, such as ``("SASL_SSL",)``; they answer
-    at ``addresses[protocol]``, and what they need stands in ``settings``.
+    ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports. With a ``port`` it
+    listens there, if nobody else does. ``settings`` are more of the server's properties. ``protocols`` are
+    more listeners, such as ``("SASL_SSL",)``; they answer at ``addresses[protocol]``, and what they need
+    stands in ``settings``.
     """
 
     def __init__(
-        self, directory: Path, settings: Mapping[str, str] | None = None, protocols: Sequence[str] = ()
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        port: int = 0,
+        protocols: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.log = directory / "kafka.log"
-        self.port, self._controller_port, *more = _free_ports(2 + len(protocols))
+        self.port, self._controller_port, *more = _free_ports(port, 1 + len(protocols))
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(protocols, more, strict=True)}
         self._settings = dict(settings or {})
@@ -203,10 +209,16 @@ class KafkaBroker:
             process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def _free_ports(wanted: int, more: int) -> list[int]:
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
+        sockets = [held.enter_context(socket.socket()) for _ in range(1 + more)]
+        # As the broker will: a port that closed connections still linger on is free.
+        sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sockets[0].bind(("127.0.0.1", wanted))
+        except OSError:
+            sockets[0].bind(("127.0.0.1", 0))
+        for one in sockets[1:]:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
 
@@ -220,10 +232,10 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Start a broker, print its address, and run it until SIGINT or SIGTERM."""
+    """Start a broker, on the usual port if it is free, print its address, and run until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="aftcast-kafka-") as directory:
-        broker = KafkaBroker(Path(directory))
+        broker = KafkaBroker(Path(directory), port=USUAL_PORT)
         with contextlib.suppress(KeyboardInterrupt), broker:
             print(broker.bootstrap, flush=True)  # noqa: T201
             print(f"Kafka {KAFKA_VERSION} runs until Ctrl-C; log: {broker.log}", flush=True)  # noqa: T201

@@ -1,20 +1,22 @@
 """What can be wrong with Kafka for aftcast: topics missing, counts unequal, settings that lose data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from aftcast.clock_checks import NowMs, kafka_clock_finding, machine_now_ms
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.findings import Finding
 from aftcast.kafka_admin import KafkaAdmin
 from aftcast.key_checks import key_findings
 from aftcast.quantities import duration_text
+from aftcast.rights_checks import rights_findings
 from aftcast.topic_plan import DAY_MS, TopicPlan, topic_plans
 
 ALLOWED_AHEAD_MS = 300_000  # a record time further ahead than this moves the watermark past honest events
 
 
-def kafka_findings(configuration: Configuration) -> list[Finding]:
-    """Look at brokers, topics and their settings; each thing that is wrong comes with its remedy."""
+def kafka_findings(configuration: Configuration, now_ms: NowMs = machine_now_ms) -> list[Finding]:
+    """Look at brokers, topics, their settings, rights and time; what is wrong comes with its remedy."""
     servers = configuration.kafka.bootstrap_servers
     try:
         admin = KafkaAdmin(configuration.kafka.client_options())
@@ -40,7 +42,8 @@ def kafka_findings(configuration: Configuration) -> list[Finding]:
             )
         )
     plans = topic_plans(configuration, 3 if brokers >= 3 else 1)
-    findings += [_exists(plan, partitions) for plan in plans]
+    hidden = _hidden(admin, [plan.name for plan in plans if plan.name not in partitions])
+    findings += [_exists(plan, partitions, hidden) for plan in plans]
     findings += _equal_counts(configuration, partitions)
     there = [plan for plan in plans if plan.name in partitions]
     try:
@@ -51,6 +54,8 @@ def kafka_findings(configuration: Configuration) -> list[Finding]:
             Finding("failure", "topic settings", str(failure), "allow DescribeConfigs on the topics"),
         ]
     findings += topic_findings(configuration, there, settings)
+    findings += rights_findings(configuration, admin, partitions)
+    findings.append(kafka_clock_finding(admin, _timed(configuration, partitions, settings), now_ms))
     inputs = {partitions.get(name) for name in (configuration.topics.inference, configuration.topics.labels)}
     if len(inputs) == 1 and (each := inputs.pop()) is not None:
         findings += key_findings(configuration, each)
@@ -72,8 +77,32 @@ def topic_findings(
     return findings
 
 
-def _exists(plan: TopicPlan, partitions: Mapping[str, int]) -> Finding:
+def _hidden(admin: KafkaAdmin, missing: list[str]) -> set[str]:
+    """Return those of the topics that no list names because this user may not know of them."""
+    try:
+        return {name for name, rights in admin.rights_on_topics(missing).items() if rights is not None}
+    except Failure:
+        return set()
+
+
+def _timed(
+    configuration: Configuration, partitions: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, int]]:
+    """Return the partitions of input topics whose record times are the brokers'."""
+    return [
+        (name, partition)
+        for name in (configuration.topics.inference, configuration.topics.labels)
+        if settings.get(name, {}).get("message.timestamp.type") == "LogAppendTime"
+        for partition in range(partitions[name])
+    ]
+
+
+def _exists(plan: TopicPlan, partitions: Mapping[str, int], hidden: Collection[str]) -> Finding:
     item = f"topic {plan.name}"
+    if plan.name in hidden:
+        text = f"this user may not know of it ({plan.purpose})"
+        remedy = f"kafka-acls.sh --add --allow-principal User:NAME --topic {plan.name} --operation Describe"
+        return Finding("failure", item, text, remedy)
     if plan.name in partitions:
         return Finding("ok", item, f"{partitions[plan.name]} partitions, {plan.purpose}")
     return Finding("failure", item, f"does not exist ({plan.purpose})", "create it: aftcast setup")

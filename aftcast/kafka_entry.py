@@ -13,7 +13,7 @@ from aftcast.failure import Failure
 LET_IN_WITHIN_S = 5.0
 LOOK_S = 0.4  # brokers wait 0.3 s before they refuse a password
 _FRAME = re.compile(
-    r"^\S+: |\s*\(after \d+ms in state \w+\)|error:[0-9A-F]{8}:SSL routines::|^SSL alert \d+$"
+    r"^\S+: |\s*\(after \d+ms in state \w+\)|error:[0-9A-F]{8}:SSL routines::|: SSL alert number \d+"
 )
 _AUTHENTICATION = re.compile(
     r"^SASL authentication error: (Authentication failed(: | during authentication )?)?"

@@ -4,57 +4,67 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 
+from aftcast.clock_checks import NowMs, machine_now_ms
 from aftcast.configuration import Configuration
 from aftcast.findings import Finding
-from sinks.clickhouse.client import Client, connect
+from aftcast.store_condition_checks import condition_findings
+from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.clickhouse.migrate import applied_migrations, migrations
 from sinks.clickhouse.views import outdated_views
 
+LOOK_WITHIN_S = 10  # questions to system tables, which a healthy server answers at once
 
-def open_clickhouse(configuration: Configuration) -> Client:
+
+def open_clickhouse(configuration: Configuration, answer_within_s: int = ANSWER_TIMEOUT_S) -> Client:
     """Return a client without a database chosen, as one that may still have to be created needs it."""
     store = configuration.clickhouse
     password = store.password.get_secret_value() if store.password else ""
-    return connect(store.url, store.user, password)
+    return connect(store.url, store.user, password, answer_within_s=answer_within_s)
 
 
-def clickhouse_findings(configuration: Configuration) -> list[Finding]:
-    """Look whether ClickHouse answers and whether the tables are this version's."""
+def clickhouse_findings(configuration: Configuration, now_ms: NowMs = machine_now_ms) -> list[Finding]:
+    """Look whether ClickHouse answers, how it is, and whether the tables are this version's."""
     store = configuration.clickhouse
     try:
-        client = open_clickhouse(configuration)
+        client = open_clickhouse(configuration, LOOK_WITHIN_S)
     except ClickHouseError as error:
         remedy = "check [clickhouse] url, user and password, and that the server runs"
         return [Finding("failure", "clickhouse", str(error).removeprefix("clickhouse: "), remedy)]
-    findings = [Finding("ok", "clickhouse", f"reachable at {client.address}, version {client.version}")]
-    item = f"database {store.database}"
+    findings = [Finding("ok", "clickhouse", f"reachable at {client.address}")]
     try:
-        known = client.rows(
-            "SELECT name FROM system.databases WHERE name = {name:String}", {"name": store.database}
-        )
-        if not known:
-            return [*findings, Finding("failure", item, "does not exist", "create it: aftcast setup")]
-        applied = applied_migrations(client, store.database)
-        outdated = outdated_views(client, store.database)
-    except ClickHouseError as error:
-        return [*findings, Finding("failure", item, str(error), "create the tables: aftcast setup")]
+        findings += condition_findings(client, store.database, store.user, now_ms)
+        findings.append(_database_finding(client, store.database))
     finally:
         client.close()
+    return findings
+
+
+def _database_finding(client: Client, database: str) -> Finding:
+    item = f"database {database}"
+    try:
+        known = client.rows(
+            "SELECT name FROM system.databases WHERE name = {name:String}", {"name": database}
+        )
+        if not known:
+            return Finding("failure", item, "does not exist", "create it: aftcast setup")
+        applied = applied_migrations(client, database)
+        outdated = outdated_views(client, database)
+    except ClickHouseError as error:
+        return Finding("failure", item, str(error), "create the tables: aftcast setup")
     shipped = {number: name for number, name, _ in migrations()}
     missing = [name for number, name in shipped.items() if number not in applied]
     newer = [name for number, name in applied.items() if number not in shipped]
     if newer:
         text = f"has migration {newer[-1]}, which this version does not know"
-        return [*findings, Finding("failure", item, text, "upgrade aftcast")]
+        return Finding("failure", item, text, "upgrade aftcast")
     if missing:
         text = f"migrations are missing: {', '.join(missing)}"
-        return [*findings, Finding("failure", item, text, "apply them: aftcast setup")]
-    last = Finding("ok", item, f"{len(applied)} migrations, the newest is {applied[max(applied)]}")
+        return Finding("failure", item, text, "apply them: aftcast setup")
     if outdated:
         text = f"views are not this version's: {', '.join(outdated)}"
-        last = Finding("failure", item, text, "create them anew: aftcast setup")
-    return [*findings, last]
+        return Finding("failure", item, text, "create them anew: aftcast setup")
+    return Finding("ok", item, f"{len(applied)} migrations, the newest is {applied[max(applied)]}")
 
 
 def registry_findings(configuration: Configuration) -> list[Finding]:

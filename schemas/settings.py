@@ -73,4 +73,5 @@ class MonitorSettings:
     false_alarms_per_month: float = 1.0  # per model, shared out over every signal
     smallest_change: float = 0.05  # of an error rate or a mean rank, that is worth an alert
     segments: tuple[str, ...] = ()  # "name=value", watched like all traffic
+    runbook_url: str = "docs/runbooks/$kind.md"  # of alerts whose rule names none
     references: tuple[FeatureReference, ...] = ()  # from files; version '' is any version of the model

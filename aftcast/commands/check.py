@@ -2,6 +2,9 @@
 
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,32 +12,46 @@ from aftcast.arguments import AsJson, ConfigFile
 from aftcast.failure import Failure
 from aftcast.output import say
 
+if TYPE_CHECKING:
+    from aftcast.findings import Finding
+
 
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Look at configuration, Kafka, its topics, and ClickHouse; exit code 1 if anything is wrong."""
-    from aftcast.findings import Finding, documents, failures, show
+    from aftcast.findings import documents, failures, show
+
+    findings = []
+    for part in _parts(config):
+        findings += part
+        if not as_json:
+            # At once: what does not answer takes seconds to be given up.
+            show(part)
+    wrong = failures(findings)
+    if as_json:
+        say(json.dumps({"ok": not wrong, "failures": wrong, "findings": documents(findings)}, indent=2))
+        raise typer.Exit(1 if wrong else 0)
+    if wrong:
+        raise Failure(f"{wrong} of {len(findings)} items must be put right")
+    say("all is well")
+
+
+def _parts(config: Path | None) -> "Iterator[list[Finding]]":
+    from aftcast.findings import Finding, failures
     from aftcast.kafka_checks import kafka_findings
     from aftcast.loading import ConfigurationError, load
     from aftcast.state_looking import state_findings
     from aftcast.store_checks import clickhouse_findings, registry_findings
 
-    findings: list[Finding] = []
     try:
         configuration = load(config)
     except ConfigurationError as error:
-        findings = [Finding("failure", "configuration", line) for line in str(error).splitlines()]
-    else:
-        findings.append(Finding("ok", "configuration", "every key is known and right"))
-        findings += kafka_findings(configuration)
-        if not failures(findings):
-            findings += state_findings(configuration, int(time.time() * 1000))
-        findings += registry_findings(configuration)
-        findings += clickhouse_findings(configuration)
-    wrong = failures(findings)
-    if as_json:
-        say(json.dumps({"ok": not wrong, "failures": wrong, "findings": documents(findings)}, indent=2))
-        raise typer.Exit(1 if wrong else 0)
-    show(findings)
-    if wrong:
-        raise Failure(f"{wrong} of {len(findings)} items must be put right")
-    say("all is well")
+        remedy = "docs/configuration.md lists every key"
+        yield [Finding("failure", "configuration", line, remedy) for line in str(error).splitlines()]
+        return
+    yield [Finding("ok", "configuration", "every key is known and right")]
+    kafka = kafka_findings(configuration)
+    yield kafka
+    if not failures(kafka):
+        yield state_findings(configuration, int(time.time() * 1000))
+    yield registry_findings(configuration)
+    yield clickhouse_findings(configuration)

@@ -17,6 +17,9 @@ def forward(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Name of a target; several times for several.")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of /metrics; 0: any.  [default: [metrics] port]")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be sent of what is on the topic, and end.")
     ] = False,
@@ -33,9 +36,10 @@ def forward(
     from aftcast.loading import load
     from aftcast.logs import configure_logs
     from aftcast.topic_reading import values
+    from aftcast.working import metrics_port as free_port
     from schemas.messages import alert_of
 
-    configuration = load(config)
+    configuration = load(config, options={"metrics": {"port": metrics_port}})
     known = {settings.name: settings for settings in configuration.forward}
     if not known:
         raise Failure("there is no [[forward]] table to deliver to; docs/forwarding.md has examples")
@@ -45,7 +49,7 @@ def forward(
     targets = [open_target(known[name], dry=dry_run) for name in (only or known)]
     if not dry_run:
         configure_logs()
-        asyncio.run(run.forward_alerts(configuration, targets))
+        asyncio.run(run.forward_alerts(configuration, targets, free_port(configuration)))
         return
 
     def alerts() -> "Iterator[AlertEvent]":

@@ -138,7 +138,7 @@ def pagerduty(alert: AlertEvent, firing: bool, text: str, _now_ms: int) -> Body 
         "client": "aftcast",
         "payload": {name: value for name, value in payload.items() if value != ""},
     }
-    if alert.runbook_url:
+    if alert.runbook_url.startswith(("http://", "https://")):  # a path is refused as a link
         event["links"] = [{"href": alert.runbook_url, "text": "runbook"}]
     return event
 

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 import structlog
 from confluent_kafka import KafkaException
 
+from aftcast.access import access_of
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.forward.bodies import Firing
+from aftcast.forward.metrics import ForwardCollector, forward_part
 from aftcast.forward.refusals import Refusals
 from aftcast.forward.runner import UNSAYABLE, Runner
 from aftcast.forward.targets import Target, shown
 from aftcast.kafka_entry import check_entry
 from schemas.findings import AlertEvent
+from streams.worker.metrics import MetricsServer
 
 log = structlog.get_logger("aftcast.forward")
 
 
-async def forward_alerts(configuration: Configuration, targets: list[Target]) -> None:
-    """Deliver until SIGTERM or SIGINT; ``Failure`` if Kafka refuses."""
+async def forward_alerts(configuration: Configuration, targets: list[Target], port: int) -> None:
+    """Deliver until SIGTERM or SIGINT, with metrics and health on ``port``; ``Failure`` if Kafka refuses."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -28,15 +31,14 @@ async def forward_alerts(configuration: Configuration, targets: list[Target]) ->
     options = configuration.kafka.client_options()
     await asyncio.to_thread(check_entry, options)
     refusals = Refusals(options, configuration.topics.dead_letters)
-    tasks = [
-        asyncio.create_task(
-            Runner(target, options, configuration.kafka.group, configuration.topics.alerts, refusals).run(
-                stop
-            )
-        )
-        for target in targets
-    ]
-    log.info("forwarding", topic=configuration.topics.alerts, targets=[target.name for target in targets])
+    group, topic = configuration.kafka.group, configuration.topics.alerts
+    runners = [Runner(target, options, group, topic, refusals) for target in targets]
+    tallies = {target.name: runner.tally for target, runner in zip(targets, runners, strict=True)}
+    collector, parts = ForwardCollector(tallies), [forward_part(tallies)]
+    host, admits = configuration.metrics.host, access_of(configuration.metrics)
+    metrics = MetricsServer(collector, host=host, port=port, parts=parts, admits=admits)
+    tasks = [asyncio.create_task(runner.run(stop)) for runner in runners]
+    log.info("forwarding", topic=topic, targets=list(tallies), metrics_port=metrics.port)
     try:
         await asyncio.gather(*tasks)
     except KafkaException as error:
@@ -44,6 +46,7 @@ async def forward_alerts(configuration: Configuration, targets: list[Target]) ->
     finally:
         stop.set()
         await asyncio.gather(*tasks, return_exceptions=True)
+        metrics.close()
     log.info("stopped")
 
 

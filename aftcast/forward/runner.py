@@ -19,6 +19,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from aftcast.forward.bodies import Firing
 from aftcast.forward.delivery import Outcome, Rate, deliver, retry_s, wait_or_stop
+from aftcast.forward.metrics import Tally
 from aftcast.forward.refusals import Refusals
 from aftcast.forward.targets import Target
 from schemas.findings import AlertEvent
@@ -29,6 +30,8 @@ POLL_S = 0.2
 ANSWER_WITHIN_S = 10.0
 REPEAT_S = 60.0
 REPEAT_AT_ONCE = 100  # alerts in one request
+LAG_EVERY_S = 5.0  # a request to the brokers for each partition; Prometheus asks every 15 s
+LAG_WITHIN_S = 2.0  # brokers that are away must not hold up the end of the process
 
 UNSAYABLE = (ValueError, OverflowError, OSError, TypeError)  # such as a time beyond the year 9999
 
@@ -42,6 +45,7 @@ class Place:
 
     live_from: int
     first: bool
+    next_offset: int = 0
     firing: Firing = field(default_factory=Firing)
     live: bool = False
 
@@ -68,6 +72,8 @@ class Runner:
         self._rate = Rate(target.rate_per_minute)
         self._repeat_s = time.monotonic() + REPEAT_S
         self._held: list[Message] = []
+        self.tally = Tally()
+        self._lag_s = float("-inf")
         self._log = log.bind(target=target.name)
         # Of one thread: the consumer is used by one call at a time, and a slow one holds up no other target.
         self._pool = ThreadPoolExecutor(1, f"forward-{target.name}")
@@ -91,6 +97,7 @@ class Runner:
             self._pool.shutdown(wait=False)
 
     async def _round(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        await self._look()
         await self._repeat(session)
         messages, self._held = self._held, []
         messages = messages or await self._call(self._consumer.consume, 100, POLL_S)
@@ -108,6 +115,8 @@ class Runner:
         self, error: KafkaError, message: Message, session: aiohttp.ClientSession, stop: asyncio.Event
     ) -> None:
         if error.code() == KafkaError._PARTITION_EOF:
+            if place := self._places.get(message.partition() or 0):
+                place.next_offset = message.offset() or 0
             await self._go_live(message.partition() or 0, session, stop)
         elif error.fatal() or error.code() in (
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -126,6 +135,7 @@ class Runner:
         if offset < place.live_from:
             if alert is not None and self._target.wants(alert):
                 place.firing.take(alert)
+            place.next_offset = offset + 1
             return
         if not await self._go_live(partition, session, stop):
             return
@@ -135,6 +145,7 @@ class Runner:
             fires = place.firing.take(alert)
             if not await self._deliver(alert, fires, message, session, stop):
                 return
+        place.next_offset = offset + 1
         await self._commit(partition, offset + 1)
 
     async def _go_live(self, partition: int, session: aiohttp.ClientSession, stop: asyncio.Event) -> bool:
@@ -182,12 +193,16 @@ class Runner:
             attempt += 1
             outcome = await deliver(session, self._target, payload)
             told = {"status": alert.status, "rule": alert.rule, "fingerprint": alert.fingerprint}
+            if not outcome.again:
+                self.tally.answered()
             if outcome.taken:
+                self.tally.delivered += 1
                 self._log.info("delivered", **told, attempts=attempt)
             elif not outcome.again:
                 await self._refuse(message, outcome.reason, alert)
             if not outcome.again:
                 return True
+            self.tally.failed(outcome.reason)
             pause_s = max(retry_s(attempt), outcome.after_s)
             self._log.warning("not delivered", **told, reason=outcome.reason, retry_in_s=pause_s)
             if await self._pause(pause_s, stop, generation):
@@ -199,6 +214,7 @@ class Runner:
         ends_s = time.monotonic() + for_s
         await self._call(self._consumer.pause, self._assignment())
         while (left_s := ends_s - time.monotonic()) > 0 and generation == self._generation:
+            await self._look()
             self._held += await self._call(self._consumer.consume, 1, 0)
             if await wait_or_stop(stop, min(left_s, POLL_S)):
                 return True
@@ -222,11 +238,16 @@ class Runner:
         for at in range(0, len(bodies), REPEAT_AT_ONCE):
             part = bodies[at : at + REPEAT_AT_ONCE]
             outcome: Outcome = await deliver(session, self._target, self._target.encoded(part))
+            if outcome.again:
+                self.tally.failed(outcome.reason)
+            else:
+                self.tally.answered()
             if not outcome.taken:
                 self._log.warning("not repeated", alerts=len(part), reason=outcome.reason)
                 return
 
     async def _refuse(self, message: Message | None, reason: str, alert: AlertEvent | None = None) -> None:
+        self.tally.refused += 1
         await self._call(self._refusals.send, self._target.name, self._topic, message, reason, alert)
         told = {"fingerprint": alert.fingerprint} if alert is not None else {}
         self._log.error("refused, set aside", **told, reason=reason)
@@ -239,6 +260,22 @@ class Runner:
             # Delivered once more by whoever reads it next.
             self._log.warning("not committed", reason=error.args[0].str())
 
+    async def _look(self) -> None:
+        """Note that the loop turns and, now and then, how much of the topic is still to be read."""
+        self.tally.turned_s = now_s = time.monotonic()
+        self.tally.firing = sum(len(place.firing.alerts) for place in self._places.values())
+        if now_s < self._lag_s + LAG_EVERY_S:
+            return
+        self._lag_s, lag = now_s, 0
+        for partition, place in list(self._places.items()):
+            asked = TopicPartition(self._topic, partition)
+            try:
+                _, end = await self._call(self._consumer.get_watermark_offsets, asked, LAG_WITHIN_S)
+            except KafkaException:
+                return  # the figure stands until the brokers answer again
+            lag += max(0, end - max(place.next_offset, place.live_from))
+        self.tally.lag_records = lag
+
     def _assignment(self) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in self._places]
 
@@ -250,6 +287,7 @@ class Runner:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._generation += 1
         self._places = {}
+        self._lag_s = float("-inf")
         for found in consumer.committed(partitions, ANSWER_WITHIN_S):
             if found.error is not None:
                 raise KafkaException(found.error)
@@ -266,10 +304,13 @@ class Runner:
         consumer.assign(partitions)
         # librdkafka remembers over an assignment what was paused before it.
         consumer.resume(partitions)
+        self.tally.assigned = True
         self._log.info("assigned", partitions=sorted(self._places))
 
     def _revoked(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._generation += 1
+        self.tally.assigned = False
+        self.tally.answered()
         self._places = {}
 
 

@@ -59,6 +59,12 @@ class Client:
         with told_apart(self.address):
             return list(self._driver.query(statement, parameters=parameters).named_results())
 
+    def granted(self, right: str, on: str) -> bool:
+        """Return whether this user has a right, such as ``INSERT``, on ``database.*``."""
+        # It takes no FORMAT, which queries are sent with.
+        with told_apart(self.address):
+            return str(self._driver.command(f"CHECK GRANT {right} ON {on}")).strip() == "1"
+
     def arrow(self, statement: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """Return the rows of a query as an Arrow table, texts as plain strings."""
         with told_apart(self.address):

@@ -4,6 +4,7 @@ import importlib.metadata
 import io
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -65,7 +66,9 @@ def code_version() -> str:
 def fingerprint(settings: MonitorSettings) -> str:
     """Return what a snapshot must agree in with who reads it: format, code and settings."""
     digest = sha256(f"{SNAPSHOT_FORMAT} {code_version()} ".encode())
-    digest.update(msgspec.json.encode(settings, order="deterministic"))
+    # Where runbooks are changes nothing that a detector has seen.
+    watched = replace(settings, runbook_url="")
+    digest.update(msgspec.json.encode(watched, order="deterministic"))
     return digest.hexdigest()[:16]
 
 

@@ -23,6 +23,7 @@ from schemas.references import FeatureReference
 from schemas.settings import DAY_MS, MonitorSettings
 from schemas.signals import SignalPane
 from streams.alerts.dead_letters import DeadLetters
+from streams.alerts.kinds import with_runbook
 from streams.alerts.rules import check
 from streams.alerts.troubles import Troubles
 from streams.drift import Budget, Frontier, check_detector
@@ -164,7 +165,7 @@ class Monitor:
         Nothing but troubles, until every partition has been heard.
         """
         if not self._frontier.advance(progress):
-            return Findings(alerts=tuple(self._troubles.advance()))
+            return Findings(alerts=tuple(self._led(self._troubles.advance())))
         frontier, store = self._frontier, self._store
         learnt = self._maturing.advance(store, frontier, self._maintenance)
         states: list[ModelState] = []
@@ -192,9 +193,9 @@ class Monitor:
         alerts += self._dead_letters.advance()
         alerts += self._troubles.advance()
         alerts += self._drop()
-        named = tuple(self._happenings.name(alert) for alert in alerts)
+        named = self._led([self._maintenance.name(self._happenings.name(alert)) for alert in alerts])
         return Findings(
-            tuple(drifts), named, tuple(states), learnt.curves, learnt.calibrations, tuple(references)
+            tuple(drifts), tuple(named), tuple(states), learnt.curves, learnt.calibrations, tuple(references)
         )
 
     def references(self) -> dict[FeatureKey, FeatureReference]:
@@ -289,6 +290,9 @@ class Monitor:
         for start_ms in sorted({start // window_ms * window_ms for start in series.starts}):
             end_ms = start_ms + window_ms
             yield start_ms, series.window(start_ms, end_ms), self.mature(model, start_ms, end_ms)
+
+    def _led(self, alerts: list[AlertEvent]) -> list[AlertEvent]:
+        return [with_runbook(alert, self.settings.runbook_url) for alert in alerts]
 
     def _predictions(self, model: str, version: str, segment: str, start_ms: int) -> int | None:
         series = self._store.series.get((model, version, segment))

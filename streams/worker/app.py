@@ -11,7 +11,6 @@ from streams.worker.batches import BatchMessage
 from streams.worker.security import credentials
 from streams.worker.settings import WorkerSettings
 
-FETCH_BYTES = 1 << 20  # of one partition: some 4,000 events
 CHUNKS_PER_POLL = 8  # of one partition or several, up to 10,000 records each
 BUFFERED_BATCHES = 16  # Faust counts events, which are batches here; 1 or 2 misbehave
 
@@ -61,7 +60,6 @@ def build_app(
         stream_buffer_maxsize=BUFFERED_BATCHES,
         stream_wait_empty=False,  # a rebalance reads again what is not acknowledged, so nobody waits
         broker_max_poll_records=CHUNKS_PER_POLL,
-        consumer_max_fetch_size=FETCH_BYTES,
         consumer_group_instance_id=settings.instance or None,
         broker_session_timeout=settings.session_s,
         broker_heartbeat_interval=settings.heartbeat_s,

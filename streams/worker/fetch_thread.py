@@ -13,6 +13,22 @@ from streams.worker.batches import Records
 from streams.worker.fetching import unpack_to_columns
 
 FETCH_MAX_WAIT_MS = 100  # Faust's 1,500 ms delay what was produced to a partition just resumed
+# Of one partition in one fetch. A round trip takes as long as some thousand events, so fetches of 1 MiB leave
+# the processor idle for a third of a restore; of 8 MiB, 20,000 to 80,000 events, for a tenth.
+FETCH_MOST_BYTES = 8 << 20
+FETCH_LEAST_BYTES = 1 << 20
+FETCHED_BYTES = 64 << 20  # of all partitions together, and HELD_LIMIT times as much while it is worked on
+
+
+def fetch_bytes(assigned: int) -> int:
+    """Return how much to fetch of each of ``assigned`` partitions at once.
+
+    Examples
+    --------
+    >>> [fetch_bytes(n) >> 20 for n in (1, 8, 16, 64, 1000)]
+    [8, 8, 4, 1, 1]
+    """
+    return min(FETCH_MOST_BYTES, max(FETCH_LEAST_BYTES, FETCHED_BYTES // assigned))
 
 
 class FetchedRecords(dict[TP, Any]):  # Records, where Faust's types say list
@@ -56,7 +72,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             isolation_level="read_committed",
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
-            max_partition_fetch_bytes=conf.consumer_max_fetch_size,
+            max_partition_fetch_bytes=FETCH_LEAST_BYTES,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             check_crcs=conf.broker_check_crcs,
@@ -82,7 +98,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         standing = {}
         subscription = consumer._subscription.subscription
         if subscription is not None and subscription.assignment is not None:
-            for tp in subscription.assignment.tps:
+            tps = subscription.assignment.tps
+            consumer._fetcher._max_partition_fetch_bytes = fetch_bytes(max(1, len(tps)))
+            for tp in tps:
                 state = subscription.assignment.state_value(tp)
                 if state is not None and state.has_valid_position and state.highwater is not None:
                     standing[TP(tp.topic, tp.partition)] = (state.position, state.highwater)

@@ -23,7 +23,7 @@ from streams.worker.errors import PositionLostError, PositionOutOfRangeError, Un
 from streams.worker.fetch_thread import BatchConsumerThread, EndingThread, FetchedRecords
 from streams.worker.waiting import woken
 
-HELD_LIMIT = 8  # batches of one partition; at 1 MiB each, 64 partitions hold at most half a GiB
+HELD_LIMIT = 3  # batches of one partition: one at work, and two that need not be waited for
 HELD_BACK_WAIT_S = 0.05
 EMPTY_WITHIN_S = 1.0
 

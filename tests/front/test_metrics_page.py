@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
+from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from streams.worker.metrics import FINDINGS, METRIC_NAMES, MODELS, SERIES
 
@@ -22,12 +23,13 @@ def test_the_page_lists_exactly_the_metrics_that_there_are():
         *COLD_GAUGES,
         OLDEST[0],
         LAST_RUN[0],
+        *(series.name for series in FORWARD_SERIES),
     ]
 
 
 def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
     told = {name: (kind, meaning) for name, kind, meaning in ROWS_OF_PAGE}
-    for series in SERIES:
+    for series in (*SERIES, *FORWARD_SERIES):
         assert told[series.name] == (series.kind, series.explanation)
     for name, explanation in FINDINGS:
         assert told[name] == ("counter", explanation)

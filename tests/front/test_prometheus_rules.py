@@ -35,8 +35,8 @@ EXPRESSIONS = [rule["expr"] for rule in RULES] + [
 ]
 PROMTOOL = shutil.which("promtool")
 WORDS = {
-    *("sum", "max", "rate", "increase", "deriv", "absent", "time"),
-    *("by", "and", "job", "partition", "topic", "m", "h"),
+    *("sum", "max", "rate", "increase", "deriv", "absent", "time", "min_over_time"),
+    *("by", "and", "job", "partition", "topic", "target", "m", "h"),
 }
 
 
@@ -66,7 +66,7 @@ def test_alerts_say_how_grave_they_are_what_is_wrong_and_what_to_do() -> None:
     for rule in ALERTS:
         assert re.fullmatch(r"Aftcast[A-Z]\w+", rule["alert"])
         assert rule["labels"]["severity"] in ("page", "ticket")
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
 
 
 def test_what_is_recorded_is_used_or_of_use_to_boards() -> None:

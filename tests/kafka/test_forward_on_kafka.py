@@ -3,12 +3,14 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +74,7 @@ class Stage:
             "AFTCAST_TOPICS__DEAD_LETTERS": self.letters,
             "AFTCAST_FORWARD": json.dumps(tables),
             "TARGET_SECRET": SECRET,
+            "AFTCAST_METRICS__PORT": "0",
         }
 
     def committed(self, name: str) -> int:
@@ -168,6 +171,54 @@ def read(bootstrap: str, topic: str, count: int) -> list[bytes]:
     found = [message.value() for message in consumer.consume(count, 10)]
     consumer.close()
     return found
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def figures(port: int) -> dict[str, float]:
+    lines = page(port, "/metrics")[1].splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def test_its_own_page_counts_deliveries_retries_and_lag_and_says_why_it_is_not_ready(stage: Stage) -> None:
+    stage.tell(alert("firing", "Past"), alert("resolved", "Past"))
+    down = True
+    answers_of: dict[bool, tuple[int, dict[str, str]]] = {True: (503, {}), False: (202, {})}
+    with Receiver(answer=lambda r: (400, {}) if "Bad" in r.body["id"] else answers_of[down]) as receiver:
+        process = stage.forward(hook("a", receiver))
+        port = until(lambda: re.search(r'"metrics_port": ?(\d+)', stage.log.read_text()))[1]
+        until(lambda: page(port, "/readyz")[0] == 200)
+        # What was over before the group began is neither delivered nor behind.
+        assert figures(port)['aftcast_forward_lag_records{target="a"}'] == 0
+        stage.tell(alert("firing", "A"), alert("firing", "Bad"), alert("firing", "B"))
+        receiver.wait_for(2)
+        told = figures(port)
+        assert told['aftcast_forward_retries_total{target="a"}'] >= 1
+        assert told['aftcast_forward_failing_seconds{target="a"}'] > 0
+        until(lambda: figures(port)['aftcast_forward_lag_records{target="a"}'] >= 3)
+        status, text = page(port, "/readyz")
+        assert status == 503
+        (reason,) = json.loads(text)["reasons"]
+        assert reason["part"] == "forward"
+        assert re.fullmatch(
+            r"a: nothing is taken for \d+ s \(answered 503: said 503 to /\)", reason["reason"]
+        )
+        assert page(port, "/healthz")[0] == 200
+        down = False
+        until(lambda: figures(port)['aftcast_forward_delivered_total{target="a"}'] == 2, 30)
+        until(lambda: figures(port)['aftcast_forward_lag_records{target="a"}'] == 0)
+        told = figures(port)
+        assert told['aftcast_forward_refused_total{target="a"}'] == 1
+        assert told['aftcast_forward_firing{target="a"}'] == 3
+        assert told['aftcast_forward_failing_seconds{target="a"}'] == 0
+        assert page(port, "/readyz")[0] == 200
+        stage.ends(process)
 
 
 def test_killed_before_the_answer_it_delivers_again_and_loses_nothing(stage: Stage) -> None:

@@ -87,7 +87,7 @@ def start_secured(directory: Path) -> Secured:
         for bits in ("256", "512"):
             scram = f"{JAAS}.scram.ScramLoginModule required;"
             settings[f"{own}.scram-sha-{bits}.sasl.jaas.config"] = scram
-    broker = KafkaBroker(directory / "kafka", settings, ("SASL_PLAINTEXT", "SASL_SSL", "SSL"))
+    broker = KafkaBroker(directory / "kafka", settings, protocols=("SASL_PLAINTEXT", "SASL_SSL", "SSL"))
     broker.start()
     try:
         return _with_user(broker, authority, stranger, client, passwords)

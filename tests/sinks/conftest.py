@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from demo_data import write_demo_data
 
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.migrate import migrate
@@ -26,6 +27,16 @@ class Database:
 def clickhouse_embedded_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     # One path for the whole process: the embedded engine can own only one.
     return f"chdb://{tmp_path_factory.mktemp('clickhouse') / 'embedded'}"
+
+
+@pytest.fixture(scope="session")
+def demo(clickhouse_embedded_url: str) -> Iterator[Client]:
+    """Give a day and more of simulated traffic, for statements that only read."""
+    client = connect(clickhouse_embedded_url)
+    write_demo_data(client, "aftcast")
+    yield client
+    client.command("DROP DATABASE aftcast")
+    client.close()
 
 
 @pytest.fixture(scope="session")

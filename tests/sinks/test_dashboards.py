@@ -4,20 +4,19 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from demo_data import END_MS, HOUR_MS, START_MS, write_demo_data
+from demo_data import END_MS, HOUR_MS, START_MS
 from grafana_words import panels_of, sent
 
 from aftcast.dashboards import BOARDS
 from aftcast.dashboards.__main__ import texts
 from schemas.features import grid_cell
-from sinks.clickhouse.client import Client, connect
+from sinks.clickhouse.client import Client
 
 FILES = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
 DOCUMENTS: dict[str, dict[str, Any]] = {
@@ -42,15 +41,6 @@ HOSTILE = (
     "{a,b}",
     "*/ ä \n%27?&=",
 )
-
-
-@pytest.fixture(scope="module")
-def demo(clickhouse_embedded_url: str) -> Iterator[Client]:
-    client = connect(clickhouse_embedded_url)
-    write_demo_data(client, "aftcast")
-    yield client
-    client.command("DROP DATABASE aftcast")
-    client.close()
 
 
 def asked(statement: str, board: str, **choices: str) -> str:

@@ -288,10 +288,10 @@ def test_a_fetch_of_an_older_generation_is_dropped() -> None:
     play(scene)
 
 
-def test_a_partition_with_eight_unfinished_batches_is_not_fetched_while_the_other_goes_on() -> None:
+def test_a_partition_that_holds_all_it_may_is_not_fetched_while_the_other_goes_on() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        thread.fetches = [{A: records(i), B: records(i)} for i in range(8)]
-        delivered = [await fetch(consumer) for _ in range(8)]
+        thread.fetches = [{A: records(i), B: records(i)} for i in range(transport.HELD_LIMIT)]
+        delivered = [await fetch(consumer) for _ in range(transport.HELD_LIMIT)]
         for _, of_b in delivered:
             consumer.ack(of_b)
         await fetch(consumer)
@@ -308,13 +308,13 @@ def test_a_partition_with_eight_unfinished_batches_is_not_fetched_while_the_othe
 
 def test_when_every_partition_is_held_back_nothing_is_fetched_and_the_group_is_kept() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        thread.fetches = [{A: records(i), B: records(i)} for i in range(8)]
-        kept = [await fetch(consumer) for _ in range(8)]
+        thread.fetches = [{A: records(i), B: records(i)} for i in range(transport.HELD_LIMIT)]
+        kept = [await fetch(consumer) for _ in range(transport.HELD_LIMIT)]
         asked = len(thread.asked)
         assert await fetch(consumer) == []
         assert len(thread.asked) == asked
         assert thread.polls == 1
-        assert len(kept) == 8
+        assert len(kept) == transport.HELD_LIMIT
 
     play(scene)
 

@@ -1,0 +1,1 @@
+"""The documentation as data: pages, their blocks and links, and the tables made from the code."""

@@ -1,0 +1,184 @@
+"""What `aftcast check` finds at a real Kafka about rights and clocks."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from aftcast.clock_checks import kafka_clock_finding
+from aftcast.configuration import Configuration
+from aftcast.findings import Finding
+from aftcast.kafka_admin import KafkaAdmin
+from aftcast.kafka_broker import KafkaBroker
+from aftcast.kafka_checks import kafka_findings
+from aftcast.loading import load
+from aftcast.setting_up import set_up_topics
+
+pytestmark = pytest.mark.kafka
+
+# What no rule is about is allowed: each test forbids what it is about.
+AUTHORIZING = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with KafkaBroker(tmp_path_factory.mktemp("kafka"), AUTHORIZING) as broker:
+        yield broker.bootstrap
+
+
+def environment(bootstrap: str, prefix: str) -> dict[str, str]:
+    topics = {
+        f"AFTCAST_TOPICS__{topic.upper()}": f"{prefix}-{name}"
+        for topic, name in Configuration().topics.model_dump(exclude={"partitions"}).items()
+    }
+    own = {"AFTCAST_KAFKA__BOOTSTRAP_SERVERS": bootstrap, "AFTCAST_KAFKA__GROUP": prefix}
+    return topics | own | {"AFTCAST_TOPICS__PARTITIONS": "2"}
+
+
+@pytest.fixture
+def configured(broker: str, request: pytest.FixtureRequest) -> Configuration:
+    prefix = re.sub(r"\W", "-", request.node.name)[:60]
+    configuration = load(environment=environment(broker, prefix))
+    set_up_topics(configuration)
+    return configuration
+
+
+def forbid(configuration: Configuration, kind: ResourceType, name: str, operation: AclOperation) -> None:
+    """Leave this client everything on a topic or group but one operation."""
+    rules = [
+        AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", one, permission)
+        for one, permission in (
+            (AclOperation.ALL, AclPermissionType.ALLOW),
+            (operation, AclPermissionType.DENY),
+        )
+    ]
+    admin = AdminClient(configuration.kafka.client_options())
+    for made in admin.create_acls(rules).values():
+        made.result(10)
+
+
+def named(configuration: Configuration, *begins: str) -> dict[str, Finding]:
+    found = kafka_findings(configuration)
+    return {one.item: one for one in found if one.item.startswith(begins)}
+
+
+def within(look: Callable[[], bool], s: float = 10.0) -> None:
+    ends_s = time.monotonic() + s
+    while not look() and time.monotonic() < ends_s:
+        time.sleep(0.1)
+    assert look()
+
+
+def test_a_user_with_every_right_is_told_so(configured: Configuration) -> None:
+    text = "this client may do what a worker needs on 9 topics and 2 groups"
+    assert named(configured, "rights") == {"rights": Finding("ok", "rights", text)}
+
+
+def test_rights_that_are_lacking_are_named_with_the_command_that_gives_them(
+    configured: Configuration,
+) -> None:
+    alerts, group = configured.topics.alerts, f"{configured.kafka.group}-raw"
+    forbid(configured, ResourceType.TOPIC, alerts, AclOperation.WRITE)
+    forbid(configured, ResourceType.TOPIC, configured.topics.journal, AclOperation.DESCRIBE)
+    forbid(configured, ResourceType.GROUP, group, AclOperation.READ)
+    # Rules reach the broker by the log of the cluster.
+    within(lambda: len(named(configured, "rights on")) == 2)
+    found = named(configured, "rights on", f"topic {configured.topics.journal}")
+    command = "kafka-acls.sh --add --allow-principal User:NAME"
+    assert found == {
+        f"rights on topic {alerts}": Finding(
+            "failure",
+            f"rights on topic {alerts}",
+            "this client may not Write",
+            f"{command} --topic {alerts} --operation Write",
+        ),
+        f"rights on group {group}": Finding(
+            "failure",
+            f"rights on group {group}",
+            "this client may not Read",
+            f"{command} --group {group} --operation Read",
+        ),
+        # It is there, and `aftcast setup` is not what it needs.
+        f"topic {configured.topics.journal}": Finding(
+            "failure",
+            f"topic {configured.topics.journal}",
+            "this user may not know of it (what detectors consumed)",
+            f"kafka-acls.sh --add --allow-principal User:NAME --topic {configured.topics.journal}"
+            " --operation Describe",
+        ),
+    }
+
+
+def clock(configuration: Configuration, ahead_ms: int) -> Finding:
+    places = [(configuration.topics.labels, partition) for partition in range(2)]
+    admin = KafkaAdmin(configuration.kafka.client_options())
+    return kafka_clock_finding(admin, places, lambda: time.time_ns() // 1_000_000 + ahead_ms)
+
+
+def test_a_clock_that_is_apart_shows_by_records_that_come_and_one_that_is_ahead_by_any(
+    configured: Configuration,
+) -> None:
+    assert clock(configured, 0).text.startswith("not told: no record came within a second")
+    producer = Producer(configured.kafka.client_options())
+    stop = threading.Event()
+
+    def send() -> None:
+        while not stop.wait(0.05):
+            producer.produce(configured.topics.labels, b"{}", b"k")
+            producer.flush(5)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        within(lambda: "came just now" in clock(configured, 0).text)
+        assert clock(configured, 0).grade == "ok"
+        behind = clock(configured, 90_000)
+        ahead = clock(configured, -20_000)
+    finally:
+        stop.set()
+        sending.join()
+    assert (behind.grade, behind.text) == (
+        "failure",
+        "the brokers' clock is 90 s behind this machine's: idle partitions would close panes that still fill",
+    )
+    assert (ahead.grade, ahead.text.split(":")[0]) == (
+        "warning",
+        "the brokers' clock is 20 s ahead of this machine's",
+    )
+    # Without traffic a record that is older than it could be tells nothing, one from the future does.
+    assert clock(configured, 90_000).grade == "ok"
+    assert clock(configured, -90_000).grade == "failure"
+
+
+def test_every_item_that_is_not_well_has_a_remedy_in_one_line(configured: Configuration, broker: str) -> None:
+    told = environment(broker, configured.kafka.group) | {"AFTCAST_CLICKHOUSE__URL": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "aftcast.cli", "check", "--json"],
+        env=os.environ | told, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["failures"]) == (False, 1)
+    for one in found["findings"]:
+        assert bool(one["remedy"]) == (one["grade"] != "ok"), one
+        assert "\n" not in one["text"] + one["remedy"]
+    items = {one["item"] for one in found["findings"]}
+    assert {"kafka", "kafka version", "replication", "partition counts", "rights", "clock of kafka"} <= items
