@@ -6,6 +6,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 
 from aftcast.failure import Failure
+from aftcast.kafka_entry import Refusals, quiet_options
 
 ANSWER_WITHIN_S = 8.0
 _POLL_S = 0.5
@@ -37,13 +38,17 @@ def records(
     Failure
         If no broker answers or there is no such topic.
     """
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
-    group = {"group.id": "aftcast-reader", "enable.auto.commit": False}  # assigned by hand, never joined
-    consumer = Consumer({**options, **group, **quiet})
+    refusals = Refusals()
+    # Assigned by hand: the group is never joined.
+    group: dict[str, Any] = {"group.id": "aftcast-reader", "enable.auto.commit": False}
+    consumer = Consumer({**options, **group, **quiet_options(refusals)})
     names = ", ".join(topics)
     try:
-        address = options["bootstrap.servers"]
-        places = [TopicPartition(topic, p) for topic in topics for p in _partitions(consumer, topic, address)]
+        places = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in _partitions(consumer, topic, options["bootstrap.servers"], refusals)
+        ]
         ends = {} if follow else _ends(consumer, places)
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         read = [(p.topic, p.partition) for p in places] if follow else list(ends)
@@ -77,11 +82,12 @@ def _drop_ended(consumer: Consumer, ends: dict[tuple[str, int], int]) -> None:
                 del ends[place.topic, place.partition]
 
 
-def _partitions(consumer: Consumer, topic: str, address: str) -> list[int]:
+def _partitions(consumer: Consumer, topic: str, address: str, refusals: Refusals) -> list[int]:
     try:
         metadata = consumer.list_topics(topic, timeout=ANSWER_WITHIN_S).topics[topic]
     except KafkaException as error:
-        raise Failure(f"Kafka: not reachable at {address} ({error.args[0].str().lower()})") from None
+        consumer.poll(0)
+        raise Failure(f"Kafka: not reachable at {address} ({refusals.words(error)})") from None
     if metadata.error is not None or not metadata.partitions:
         raise Failure(f"Kafka: topic {topic} does not exist; create it: aftcast setup")
     return sorted(metadata.partitions)

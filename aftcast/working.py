@@ -19,6 +19,7 @@ from aftcast.cold_join import ColdThread
 from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
+from aftcast.kafka_entry import check_entry
 from aftcast.logs import configure_logs
 from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
@@ -120,6 +121,7 @@ def run(configuration: Configuration, role: Role, *, with_page: bool = False) ->
         If a role cannot go on; a supervisor starts the process again.
     """
     configure_logs()
+    check_entry(configuration.kafka.client_options())
     if not with_page:
         return _run_role(configuration, role)
     from aftcast.page.opening import page_server
