@@ -10,6 +10,7 @@ from faust.types import TP
 
 from streams.decode import Decoder
 from streams.monitor import Follower
+from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
 from streams.worker.alignment import SIDES, Side
 from streams.worker.app import build_app
@@ -96,6 +97,11 @@ class Worker:
         for _, monitor in sorted(self._monitors.items()):
             known |= monitor.mature_until_ms
         return known
+
+    @property
+    def model_figures(self) -> list[VersionFigures]:
+        """The newest figures of the versions that this worker watches."""
+        return [one for _, monitor in sorted(self._monitors.items()) for one in monitor.figures]
 
     async def start(self) -> None:
         _quiet()
