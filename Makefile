@@ -111,7 +111,7 @@ dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
 
 docs: docs-links
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/zensical build --clean
 
 docs-links: $(VENV)/.docs
 	$(BIN)/python -m aftcast.reference.links

@@ -12,6 +12,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from aftcast.failure import Failure
+from aftcast.kafka_entry import Refusals, quiet_options
 from aftcast.topic_plan import TopicPlan
 
 ANSWER_WITHIN_S = 5.0
@@ -24,10 +25,9 @@ class KafkaAdmin:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self.address = options["bootstrap.servers"]
-        # The client's own log would stand between our lines; what matters comes back as an error.
-        quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+        self._refusals = Refusals()
         try:
-            self._client = AdminClient({**options, **quiet})
+            self._client = AdminClient({**options, **quiet_options(self._refusals)})
         except KafkaException as error:
             raise Failure(f"Kafka: the options are refused: {_words(error)}") from None
 
@@ -36,7 +36,8 @@ class KafkaAdmin:
         try:
             metadata = self._client.list_topics(timeout=ANSWER_WITHIN_S)
         except KafkaException as error:
-            raise Failure(f"Kafka: not reachable at {self.address} ({_words(error)})") from None
+            self._client.poll(0)
+            raise Failure(f"Kafka: not reachable at {self.address} ({self._refusals.words(error)})") from None
         return len(metadata.brokers), {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def version(self) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,10 +32,10 @@ _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more_listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{more_protocols}
 log.dir={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -94,14 +94,23 @@ class KafkaBroker:
     """One broker in KRaft mode on free local ports; its data and log live in ``directory`` and stay there.
 
     ``start`` after ``stop`` or ``kill9`` continues with the same data on the same ports. With a ``port`` it
-    listens there, if nobody else does.
+    listens there, if nobody else does. ``settings`` are more of the server's properties. ``protocols`` are
+    more listeners, such as ``("SASL_SSL",)``; they answer at ``addresses[protocol]``, and what they need
+    stands in ``settings``.
     """
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        port: int = 0,
+        protocols: Sequence[str] = (),
+    ) -> None:
         self.directory = directory
         self.log = directory / "kafka.log"
-        self.port, self._controller_port = _free_ports(port)
+        self.port, self._controller_port, *more = _free_ports(port, 1 + len(protocols))
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(protocols, more, strict=True)}
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -124,7 +133,11 @@ class KafkaBroker:
         properties = self.directory / "server.properties"
         if not properties.exists():
             text = _PROPERTIES.format(
-                port=self.port, controller_port=self._controller_port, data=self.directory / "data"
+                port=self.port,
+                controller_port=self._controller_port,
+                data=self.directory / "data",
+                more_listeners="".join(f",{name}://{at}" for name, at in self.addresses.items()),
+                more_protocols="".join(f",{name}:{name}" for name in self.addresses),
             )
             properties.write_text(text + "".join(f"{k}={v}\n" for k, v in self._settings.items()))
             cluster = str(uuid.uuid4())
@@ -196,16 +209,18 @@ class KafkaBroker:
             process.wait()
 
 
-def _free_ports(wanted: int) -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
+def _free_ports(wanted: int, more: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(1 + more)]
         # As the broker will: a port that closed connections still linger on is free.
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind(("127.0.0.1", wanted))
+            sockets[0].bind(("127.0.0.1", wanted))
         except OSError:
+            sockets[0].bind(("127.0.0.1", 0))
+        for one in sockets[1:]:
             one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def die_with_parent() -> None:

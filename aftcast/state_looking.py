@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aftcast.configuration import Configuration
 from aftcast.findings import Finding
+from aftcast.lifecycle_reading import OpenMaintenance, open_maintenance
 from aftcast.metrics_reading import read_pages
 from aftcast.quantities import duration_text
 from aftcast.state_reading import StateReader
@@ -61,6 +62,7 @@ class GroupLag:
 class State:
     partitions: tuple[PartitionState, ...]
     groups: tuple[GroupLag, ...]
+    maintenance: tuple[OpenMaintenance, ...]  # models whose alerts are silent
     unread: dict[str, str]  # pages of metrics that did not answer, with the reason
 
 
@@ -113,7 +115,8 @@ def look(configuration: Configuration, urls: Sequence[str], now_ms: int) -> Stat
             known = any(place in committed for place in places)
             left = sum(max(0, ends[place] - committed.get(place, 0)) for place in places)
             groups.append(GroupLag(who, topic, left if known else None))
-    return State(tuple(partitions), tuple(groups), unread)
+    maintenance = open_maintenance(configuration, now_ms)
+    return State(tuple(partitions), tuple(groups), maintenance, unread)
 
 
 def _restored(told: Mapping[str, float]) -> float:
@@ -127,9 +130,13 @@ def state_findings(configuration: Configuration, now_ms: int) -> list[Finding]:
     """Tell of partitions that nobody works on, and of those that are being restored."""
     page = metrics_url(configuration)
     state = look(configuration, [page], now_ms)
+    silent = [
+        Finding("ok", "maintenance", f"{one.text}: no alert of it begins to fire")
+        for one in state.maintenance
+    ]
     ages = {one.partition: one.checkpoint.age_seconds for one in state.partitions if one.checkpoint}
     if not ages:
-        return [Finding("ok", "checkpoints", "none yet: no worker has run")]
+        return [*silent, Finding("ok", "checkpoints", "none yet: no worker has run")]
     findings = []
     for one in state.partitions:
         if one.memory is not None and one.memory.restored < 1:
@@ -141,7 +148,8 @@ def state_findings(configuration: Configuration, now_ms: int) -> list[Finding]:
         age = duration_text(round(max(ages.values())) * 1000)
         text = f"none of partitions {', '.join(map(str, stale))} for up to {age}: nobody works on them"
         findings.append(Finding("warning", "checkpoints", text, "start a worker: aftcast worker"))
-    return findings or [Finding("ok", "checkpoints", f"{len(ages)} partitions, each within a minute")]
+    steady = [Finding("ok", "checkpoints", f"{len(ages)} partitions, each within a minute")]
+    return silent + (findings or steady)
 
 
 def metrics_url(configuration: Configuration) -> str:

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from aftcast.failure import Failure
+from aftcast.kafka_entry import Refusals, quiet_options
 from streams.worker.checkpoint_records import CHECKPOINT_KEY
 
 ANSWER_WITHIN_S = 8.0
@@ -38,16 +39,17 @@ class StateReader:
     """Asks one Kafka; ``Failure`` with the broker's words where it does not answer."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        self._quiet: dict[str, Any] = {**options, "log_level": 0, "error_cb": lambda _error: None}
+        self._refusals = Refusals()
+        self._quiet: dict[str, Any] = {**options, **quiet_options(self._refusals)}
         self._admin = AdminClient(self._quiet)
 
     def partitions(self, topic: str) -> int:
         try:
             found = self._admin.list_topics(topic, ANSWER_WITHIN_S).topics[topic]
         except KafkaException as error:
-            raise Failure(
-                f"Kafka: not reachable at {self._quiet['bootstrap.servers']} ({_words(error)})"
-            ) from None
+            self._admin.poll(0)
+            words, address = self._refusals.words(error), self._quiet["bootstrap.servers"]
+            raise Failure(f"Kafka: not reachable at {address} ({words})") from None
         if found.error is not None or not found.partitions:
             raise Failure(f"Kafka: topic {topic} does not exist; create it: aftcast setup")
         return len(found.partitions)

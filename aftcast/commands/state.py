@@ -59,6 +59,8 @@ def state(
             group.group, group.topic, "nothing read" if group.records is None else f"{group.records:,}"
         )
     screen.print("", lags, sep="\n")
+    for work in found.maintenance:
+        screen.print(f"{work.text}: no alert of it begins to fire", style="yellow")
     for url, reason in found.unread.items():
         remark(f"{url} not read ({reason}): memory and restore are not shown; give --metrics URL", "dim")
 

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from aftcast.failure import Failure
+from aftcast.kafka_entry import Refusals
 from aftcast.simulation.events import Event
 
 _PAUSE_S = 0.02  # between looks at the clock: below what a person sees, above what costs a core
@@ -23,6 +24,7 @@ class Sender:
         settings |= {"compression.type": "lz4", "queue.buffering.max.messages": 200_000}
         settings |= {"delivery.report.only.error": True, "message.timeout.ms": 15_000, "log_level": 0}
         settings |= {"error_cb": self._remember}
+        self._refusals = Refusals()
         self._producer = Producer({**options, **settings})
 
     def send(self, events: Iterable[Event]) -> int:
@@ -55,13 +57,15 @@ class Sender:
             self._failed = error
 
     def _remember(self, error: KafkaError) -> None:
+        self._refusals(error)
         # Other errors are retried by the client; that no broker answers is the user's to know at once.
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._failed = error
 
     def _raise_if_failed(self) -> None:
         if self._failed is not None:
-            raise Failure(f"Kafka does not take events: {self._failed.str()}")
+            words = self._refusals.words(KafkaException(self._failed))
+            raise Failure(f"Kafka does not take events: {words}")
 
 
 def paced(

@@ -11,6 +11,7 @@ COMMON: Mapping[str, str] = {
     "resolution": "resolved: why, in words",
     "lifecycle": "firing: what was done to the model up to an hour before, such as `deployed 3.2`",
     "lifecycle_at": "firing: when, in milliseconds since 1970",
+    "maintenance_since": "told while its model is in maintenance: since when, in milliseconds since 1970",
 }
 _SUBJECT = {
     "subject": "topic or partition that it is about",

@@ -1,6 +1,8 @@
 """When a model is being worked on, or is retired: alerts do not begin to fire then."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from schemas.findings import AlertEvent
 
 
 @dataclass(slots=True)
@@ -36,6 +38,26 @@ class Maintenance:
             for scope in {(model, model_version), (model, "")}
             for interval in self._intervals(scope)
         )
+
+    def name(self, alert: AlertEvent) -> AlertEvent:
+        """Return an event told during maintenance with that said: it is silent about all that begins then."""
+        since_ms = (
+            self.since_ms(alert.model, alert.model_version, alert.timestamp_ms) if alert.model else None
+        )
+        if since_ms is None:
+            return alert
+        evidence = alert.evidence | {"maintenance_since": since_ms}
+        return replace(alert, summary=f"{alert.summary}; in maintenance", evidence=evidence)
+
+    def since_ms(self, model: str, model_version: str, at_ms: int) -> int | None:
+        """Return when the maintenance began that the version or its model is in, None if it is in none."""
+        begins = [
+            interval.start_ms
+            for scope in {(model, model_version), (model, "")}
+            for interval in self._intervals(scope)
+            if interval.start_ms <= at_ms and (interval.end_ms is None or at_ms < interval.end_ms)
+        ]
+        return min(begins, default=None)
 
     def quiet_until_ms(self, model: str, model_version: str, now_ms: int) -> int | None:
         """Return the end of the last maintenance begun by now: ``now_ms`` itself while it lasts."""

@@ -17,6 +17,7 @@ from streams.alerts.silence import Silence
 from streams.alerts.thresholds import Threshold
 from streams.alerts.troubles import Troubles
 from streams.monitor.happenings import Happenings
+from streams.monitor.maintenance import Maintenance
 
 MINUTE_MS = 60_000
 
@@ -73,9 +74,11 @@ def label_events() -> Iterator[AlertEvent]:
 def test_what_is_listed_is_carried_and_nothing_else() -> None:
     happenings = Happenings()
     happenings.note("fraud", "1", 0, "deployed")
+    maintenance = Maintenance()
+    maintenance.note("fraud", "1", 0, "maintenance_started")
     carried: dict[str, set[str]] = {kind: set() for kind in EVIDENCE}
     for event in (*threshold_events(), *drift_events(), *stream_events(), *label_events()):
-        carried[event.kind] |= set(happenings.name(event).evidence)
+        carried[event.kind] |= set(maintenance.name(happenings.name(event)).evidence)
     for kind, listed in EVIDENCE.items():
         assert carried[kind] - set(COMMON) == set(listed), kind
     assert set(COMMON) <= set.union(*carried.values())

@@ -1,12 +1,12 @@
 """What docs/operations.md says to do by hand, replaying and the game day, does what is shown."""
 
-import os
-import subprocess
-import sys
+import runpy
+import shlex
 from pathlib import Path
 
 import pytest
 
+from aftcast.cli import app, spread_files
 from aftcast.reference.pages import ROOT, Page
 from aftcast.reference.transcripts import holds, shown
 
@@ -19,26 +19,22 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_a_section_does_what_is_shown(title: str, tmp_path: Path) -> None:
+def test_a_section_does_what_is_shown(
+    title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = Page(title, TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0])
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, start in (("python", sys.executable), ("aftcast", f"{sys.executable} -m aftcast.cli")):
-        (tools / name).write_text(f'#!/bin/sh\nexec {start} "$@"\n')
-        (tools / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    monkeypatch.chdir(tmp_path)
     for block in page.blocks:
         if block.language != "console":
-            (tmp_path / SECTIONS[title][block.language]).write_text(block.text, encoding="utf-8")
+            Path(SECTIONS[title][block.language]).write_text(block.text, encoding="utf-8")
             continue
         for line, lines in shown(block):
-            done = subprocess.run(
-                ["bash", "-c", line],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-            assert holds(done.stdout, lines), f"{line}\n{done.stdout}"
+            program, *arguments = shlex.split(line)
+            if program == "aftcast":
+                app(spread_files(arguments), standalone_mode=False)
+            elif arguments[0] == "-c":
+                exec(arguments[1], {})  # noqa: S102  # of our own page
+            else:
+                runpy.run_path(arguments[0])
+            printed = capsys.readouterr().out
+            assert holds(printed, lines), f"{line}\n{printed}"

@@ -1,7 +1,11 @@
 """`aftcast state` on a real Kafka: offsets and lags by partition, memory from a worker's own page."""
 
 import json
+import os
+import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -113,6 +117,63 @@ def test_offsets_lags_and_what_a_worker_tells_stand_in_one_table(
     (told,) = state_findings(load(environment=environment), now_ms() + 3_600_000)
     assert (told.grade, told.remedy) == ("warning", "start a worker: aftcast worker")
     assert told.text.startswith("none of partitions 0 for up to ")
+
+
+@pytest.mark.kafka
+def test_models_in_maintenance_are_named_by_state_by_check_and_by_alerts(
+    environment: dict[str, str], run: Run
+) -> None:
+    topic = environment["AFTCAST_TOPICS__LIFECYCLE"]
+    producer = Producer({"bootstrap.servers": environment["AFTCAST_KAFKA__BOOTSTRAP_SERVERS"]})
+    for model, kind, minutes_ago in (
+        ("done", "maintenance_started", 9), ("fraud", "maintenance_started", 5),
+        ("done", "maintenance_ended", 4), ("price", "deployed", 3),
+    ):  # fmt: skip
+        event = {"model": model, "kind": kind, "timestamp": now_ms() - minutes_ago * 60_000}
+        event |= {"message": "new GPU", "actor": "ann"}
+        producer.produce(topic, json.dumps(event), model)
+    producer.produce(topic, b"no event", "x")
+    assert producer.flush(20) == 0
+    said = r"fraud is in maintenance since 20\d\d-.{14} \(ann: new GPU\): no alert of it begins to fire"
+    shown = run("state", **environment)
+    assert shown.returncode == 0, shown.stderr
+    assert re.findall(r".*maintenance.*", shown.stdout) == re.findall(said, shown.stdout) != []
+    told = json.loads(run("state", "--json", **environment).stdout)["maintenance"]
+    assert [(one["model"], one["actor"]) for one in told] == [("fraud", "ann")]
+    texts = [one.text for one in state_findings(load(environment=environment), now_ms())]
+    assert re.fullmatch(said, texts[0])
+    alerts = run("alerts", "--no-follow", **environment)
+    assert alerts.returncode == 0, alerts.stderr
+    assert re.search(said, alerts.stderr)
+    assert alerts.stdout == ""
+
+
+@pytest.mark.kafka
+def test_maintenance_that_begins_and_ends_while_alerts_are_followed_is_told_among_them(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "alerts"
+    with log.open("wb") as file:
+        command = [sys.executable, "-m", "aftcast.cli", "alerts"]
+        following = subprocess.Popen(command, env=os.environ | environment, stdout=file, stderr=file)
+    producer = Producer({"bootstrap.servers": environment["AFTCAST_KAFKA__BOOTSTRAP_SERVERS"]})
+    topic, ends_s = environment["AFTCAST_TOPICS__LIFECYCLE"], time.monotonic() + 30
+    try:
+        # It says nothing of when it has begun to read, so the same is sent until it is shown.
+        while "alerts fire again" not in log.read_text() and time.monotonic() < ends_s:
+            for kind in ("maintenance_started", "retrained", "maintenance_ended"):
+                event = {"model": "fraud", "model_version": "3.1", "kind": kind, "timestamp": now_ms()}
+                producer.produce(topic, json.dumps(event), "fraud")
+            producer.flush(5)
+            time.sleep(0.5)
+    finally:
+        following.send_signal(signal.SIGINT)
+        assert following.wait(20) == 0, log.read_text()
+    lines = [line[21:] for line in log.read_text().splitlines() if "  maintenance  " in line]
+    assert set(lines) == {
+        "maintenance        fraud 3.1: no alert begins to fire",
+        "maintenance        fraud 3.1: alerts fire again",
+    }
 
 
 def test_a_page_that_is_not_there_is_named_and_no_partition_is_invented() -> None:

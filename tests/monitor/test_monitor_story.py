@@ -116,6 +116,26 @@ def test_a_detector_that_river_does_not_have_is_refused_before_the_first_row() -
         Monitor(MonitorSettings(detectors=(DetectorSettings("ADWNI"),)))
 
 
+def test_what_is_told_in_maintenance_says_so_and_nothing_after_it_does() -> None:
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=0, rules=(LOW,)))
+    monitor.absorb(batch(*(row(minute(i), n=100, wrong=50 if 10 <= i < 40 else 2) for i in range(120))))
+    (fired, *_) = monitor.advance([reached(minute(20))]).alerts
+    assert (fired.status, "maintenance_since" in fired.evidence) == ("firing", False)
+    # Of the whole model; the one of another model is no matter.
+    monitor.absorb_lifecycle("fraud", "", minute(30), "maintenance_started")
+    monitor.absorb_lifecycle("price", "", minute(1), "maintenance_started")
+    told = [alert for alert in monitor.advance([reached(minute(90))]).alerts if alert.kind == "threshold"]
+    assert [(alert.status, alert.evidence.get("maintenance_since")) for alert in told] == [
+        ("resolved", minute(30))
+    ]
+    assert told[0].summary.endswith("; in maintenance")
+    assert told[0].fingerprint == fired.fingerprint
+    monitor.absorb_lifecycle("fraud", "", minute(95), "maintenance_ended")
+    monitor.absorb(batch(*(row(minute(i), n=100, wrong=50) for i in range(120, 160))))
+    again = [alert for alert in monitor.advance([reached(minute(160))]).alerts if alert.status == "firing"]
+    assert [alert.evidence.get("maintenance_since") for alert in again if alert.kind == "threshold"] == [None]
+
+
 def test_an_alert_names_what_was_done_to_the_model_shortly_before() -> None:
     monitor = Monitor(MonitorSettings(maturity_horizon_ms=0, rules=(LOW,)))
     monitor.absorb_lifecycle("fraud", "1", minute(95), "deployed")

@@ -1,0 +1,191 @@
+"""Every way into a secured Kafka: the worker passes each, and who is refused reads why in one line."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from certificates import PASSWORD
+from confluent_kafka import Consumer, Producer, TopicPartition
+from secured_broker import Secured, start_secured
+
+from aftcast.configuration import Configuration
+from aftcast.failure import Failure
+from aftcast.kafka_admin import KafkaAdmin
+from aftcast.kafka_entry import check_entry
+from aftcast.loading import load
+from aftcast.setting_up import set_up_topics
+from aftcast.working import worker_settings
+from schemas import messages
+from streams.decode import Decoder
+from streams.worker.worker import Worker
+
+pytestmark = pytest.mark.kafka
+WITHIN_S = 40.0
+WRONG = "hunter2"
+WAYS = [
+    ("SASL_PLAINTEXT", "PLAIN"),
+    ("SASL_PLAINTEXT", "SCRAM-SHA-256"),
+    ("SASL_SSL", "SCRAM-SHA-512"),
+    ("SASL_SSL", "PLAIN"),
+    ("SSL", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    found = start_secured(tmp_path_factory.mktemp("secured"))
+    try:
+        yield found
+    finally:
+        found.broker.stop()
+
+
+def configured(kafka: dict[str, str]) -> Configuration:
+    environment = {f"AFTCAST_KAFKA__{name}".upper(): value for name, value in kafka.items()}
+    return load(environment=environment | {"AFTCAST_TOPICS__PARTITIONS": "1"})
+
+
+@pytest.fixture(scope="module")
+def topics(secured: Secured) -> Configuration:
+    """Create the topics, by a client that SCRAM lets in."""
+    configuration = configured(secured.options("SASL_SSL", "SCRAM-SHA-512"))
+    assert not [finding for finding in set_up_topics(configuration) if finding.grade == "failure"]
+    return configuration
+
+
+def send(options: dict[str, str], topic: str, model: str) -> None:
+    producer = Producer({**options, "partitioner": "murmur2_random"})
+    now_ms = time.time_ns() // 1_000_000
+    event = {"prediction_id": model, "model": model, "timestamp": now_ms, "prediction": 1}
+    producer.produce(topic, json.dumps(event).encode(), model.encode())
+    assert producer.flush(20) == 0
+
+
+def models_told(options: dict[str, str], topic: str) -> set[str]:
+    """Return the models of the committed rows of a topic, by a consumer that came the same way."""
+    told = {"group.id": "reader", "enable.partition.eof": True, "isolation.level": "read_committed"}
+    consumer = Consumer({**options, **told})
+    found: set[str] = set()
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        while (message := consumer.poll(10)) is not None and not message.error():
+            if messages.header_of(message.headers()) == messages.PANES:
+                rows = messages.decode_panes(message.value() or b"")
+                found |= set(rows.column("model").to_pylist())
+    finally:
+        consumer.close()
+    return found
+
+
+async def rolled_up(configuration: Configuration, model: str) -> bool:
+    """Run a worker until the rollup of a new model is there."""
+    worker = Worker(worker_settings(configuration), Decoder())
+    options, names = configuration.kafka.client_options(), configuration.topics
+    ends_s = time.monotonic() + WITHIN_S
+    try:
+        await worker.start()
+        await asyncio.to_thread(send, options, names.inference, model)
+        while model not in await asyncio.to_thread(models_told, options, names.pane_updates):
+            if time.monotonic() > ends_s:
+                return False
+            await asyncio.sleep(0.2)
+    finally:
+        await worker.stop()
+    return True
+
+
+@pytest.mark.parametrize(("protocol", "mechanism"), WAYS)
+def test_a_worker_joins_and_writes_rollups_by_every_way_in(
+    secured: Secured, topics: Configuration, protocol: str, mechanism: str
+) -> None:
+    configuration = configured(secured.options(protocol, mechanism))
+    check_entry(configuration.kafka.client_options())
+    assert asyncio.run(rolled_up(configuration, f"{protocol} {mechanism}"))
+
+
+def refused(secured: Secured, way: str) -> tuple[dict[str, str], str]:
+    """Return options that a broker refuses, and what is told of it."""
+    authority, stranger = (str(one.file) for one in (secured.authority, secured.stranger))
+    intruder = {
+        "ssl_certificate_location": str(secured.intruder.certificate),
+        "ssl_key_location": str(secured.intruder.key),
+    }
+    bare = {"bootstrap_servers": secured.broker.addresses["SSL"], "security_protocol": "ssl"}
+    login = "check [kafka] sasl_username, sasl_password and sasl_mechanism"
+    certificate = "check [kafka] ssl_certificate_location and ssl_key_location"
+    cases = {
+        "wrong password": (
+            secured.options("SASL_PLAINTEXT", "PLAIN", sasl_password=WRONG),
+            f"the broker refuses user and password (invalid username or password); {login}",
+        ),
+        "wrong password of SCRAM": (
+            secured.options("SASL_SSL", "SCRAM-SHA-512", sasl_password=WRONG),
+            "the broker refuses user and password (due to invalid credentials with sasl mechanism "
+            f"scram-sha-512); {login}",
+        ),
+        "no certificate": (
+            bare | {"ssl_ca_location": authority},
+            f"the broker does not take our certificate, or misses one (receive failed: ssl/tls alert bad "
+            f"certificate); {certificate}",
+        ),
+        "unknown certificate": (
+            bare | {"ssl_ca_location": authority} | intruder,
+            f"the broker does not take our certificate, or misses one (receive failed: ssl/tls alert bad "
+            f"certificate); {certificate}",
+        ),
+        "unknown authority": (
+            secured.options("SSL", ssl_ca_location=stranger),
+            "the broker's certificate is not to be trusted (ssl handshake failed: certificate verify failed: "
+            "broker certificate could not be verified); [kafka] ssl_ca_location must be the authority that "
+            "signed it, and its name the one in bootstrap_servers",
+        ),
+        "no TLS there": (
+            secured.options("SSL", bootstrap_servers=secured.broker.addresses["SASL_PLAINTEXT"]),
+            "no TLS is spoken there (ssl handshake failed: disconnected: ssl connection closed by peer: "
+            "connecting to a plaintext broker listener?); check [kafka] bootstrap_servers and "
+            "security_protocol",
+        ),
+    }
+    return cases[way]
+
+
+REFUSED = [
+    "wrong password",
+    "wrong password of SCRAM",
+    "no certificate",
+    "unknown certificate",
+    "unknown authority",
+    "no TLS there",
+]
+
+
+@pytest.mark.parametrize("way", REFUSED)
+def test_who_is_not_let_in_reads_why_and_what_to_look_at(secured: Secured, way: str) -> None:
+    options, told = refused(secured, way)
+    configuration = configured(options)
+    with pytest.raises(Failure) as stopped:
+        check_entry(configuration.kafka.client_options())
+    assert str(stopped.value) == f"Kafka: not let in at {options['bootstrap_servers']}: {told}"
+
+
+def test_check_and_setup_tell_the_same_reason(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aftcast.kafka_admin.ANSWER_WITHIN_S", 1.0)
+    options, told = refused(secured, "wrong password")
+    with pytest.raises(Failure) as stopped:
+        KafkaAdmin(configured(options).kafka.client_options()).cluster()
+    assert str(stopped.value) == f"Kafka: not reachable at {options['bootstrap_servers']} ({told})"
+
+
+def test_a_password_of_a_key_that_is_wrong_is_told_before_any_connection(secured: Secured) -> None:
+    options = configured(secured.options("SSL", ssl_key_password=PASSWORD + "x")).kafka.client_options()
+    with pytest.raises(Failure, match=r"^Kafka: the options are refused: ") as stopped:
+        check_entry(options)
+    assert PASSWORD not in str(stopped.value)
+
+
+def test_where_nobody_answers_nothing_is_refused() -> None:
+    begun_s = time.monotonic()
+    check_entry(configured({"bootstrap_servers": "127.0.0.1:1"}).kafka.client_options())
+    assert time.monotonic() - begun_s < 4
