@@ -29,6 +29,7 @@ SHOWN_VERSION = f"if(model_version = '', '{NO_VERSION}', model_version)"
 OF_SEGMENT = f"segment = if({chosen_text('segment')} = '{ALL_TRAFFIC}', '', {chosen_text('segment')})"
 # An alert about all versions, or about the streams, names none: its links choose all.
 OF_MODEL = f"({chosen_text('model')} IN ('{EVERY}', '') OR model = {chosen_text('model')})"
+OF_CHOSEN_MODEL = f"(model = '' OR {OF_MODEL})"  # alerts about the streams themselves name no model
 OF_VERSION = f"({chosen_text('version')} IN ('{EVERY}', '') OR {SHOWN_VERSION} = {chosen_text('version')})"
 CHOSEN = f"{OF_MODEL} AND {OF_VERSION} AND {OF_SEGMENT}"
 SERIES = "if(model_version = '', model, concat(model, ' ', model_version)) AS series"

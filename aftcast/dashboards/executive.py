@@ -1,9 +1,9 @@
 """The board for those who answer for the models: how good, what it earns and costs, what is open."""
 
-from aftcast.dashboards.choices import WINDOW, link_to, window
+from aftcast.dashboards.choices import ANY_MODEL, OF_CHOSEN_MODEL, OF_MODEL, WINDOW, link_to, window
 from aftcast.dashboards.panels import Board, Panel, Query, Row
 from aftcast.dashboards.statements import (
-    MARKS_OF_ALL,
+    MARKS_OF_CHOSEN,
     OPEN_ALERTS,
     by_model,
     by_model_of_labels,
@@ -17,7 +17,8 @@ LINE_TO_ON_CALL = (
     link_to("on-call", {"model": "__field.labels.series"}, ("window",)),
 )
 ALL_TRAFFIC = (
-    f"aftcast.model_quality(window_seconds = {WINDOW})\nWHERE $__timeFilter(window_start) AND segment = ''"
+    f"aftcast.model_quality(window_seconds = {WINDOW})\n"
+    f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL}"
 )
 
 _NOW = Row(
@@ -45,7 +46,7 @@ _NOW = Row(
             (
                 Query(
                     "SELECT countIf(severity = 'page') AS pages, countIf(severity = 'ticket') AS tickets\n"
-                    f"FROM ({OPEN_ALERTS})"
+                    f"FROM ({OPEN_ALERTS})\nWHERE {OF_CHOSEN_MODEL}"
                 ),
             ),
             "Alerts that fire and have been neither resolved nor retracted at the end of what is shown.",
@@ -77,7 +78,8 @@ _NOW = Row(
                     "SELECT\n"
                     "    1000 * sum(value_sum) / nullIf(sum(value_n), 0) AS value_per_1000_labels,\n"
                     "    1000 * sum(cost_sum) / nullIf(sum(cost_n), 0) AS cost_per_1000_predictions\n"
-                    "FROM aftcast.rollups FINAL\nWHERE $__timeFilter(pane_start) AND segment = ''"
+                    "FROM aftcast.rollups FINAL\n"
+                    f"WHERE $__timeFilter(pane_start) AND segment = '' AND {OF_MODEL}"
                 ),
             ),
             "What labels say that outcomes were worth, and what predictions cost, in your own unit, by a "
@@ -193,7 +195,7 @@ _LISTS = Row(
         Panel(
             "Incidents",
             "table",
-            (Query(open_alerts("1")),),
+            (Query(open_alerts(OF_CHOSEN_MODEL)),),
             "What fires at the end of what is shown, pages first, with the runbook where the rule names one.",
             width=24,
             links=(
@@ -209,8 +211,8 @@ EXECUTIVE = Board(
     "aftcast / Executive",
     "How good the models are, what they earn and cost, and what is open.",
     "now-7d",
-    (window("3600"),),
+    (ANY_MODEL, window("3600")),
     (_NOW, _TRENDS, _LISTS),
-    MARKS_OF_ALL,
+    MARKS_OF_CHOSEN,
     leads_to=("on-call", "debug"),
 )

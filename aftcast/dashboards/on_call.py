@@ -3,6 +3,7 @@
 from aftcast.dashboards.choices import (
     ANY_MODEL,
     CHOSEN,
+    OF_CHOSEN_MODEL,
     OF_MODEL,
     OF_VERSION,
     SEGMENT,
@@ -26,7 +27,6 @@ from aftcast.dashboards.statements import (
 
 OF_ROW = {"model": "__data.fields.model", "version": "__data.fields.model_version"}
 TO_DEBUG = link_to("debug", OF_ROW, ("segment", "window"))
-OF_CHOSEN_MODEL = f"(model = '' OR {OF_MODEL})"  # alerts about the streams themselves name no model
 
 _NOW = Row(
     "Now",

@@ -1,6 +1,6 @@
 """Statements that several panels share: figures by window, alerts that are open, what happened when."""
 
-from aftcast.dashboards.choices import CHOSEN, OF_MODEL, SERIES, WINDOW
+from aftcast.dashboards.choices import CHOSEN, OF_CHOSEN_MODEL, OF_MODEL, SERIES, WINDOW
 from aftcast.dashboards.panels import Mark, Query
 
 NEWEST_FIRST = "ORDER BY time DESC LIMIT 200"
@@ -42,7 +42,7 @@ def by_model(figure: str, where: str = "1", name: str = "mature") -> Query:
     return Query(
         f"SELECT window_start AS time, model AS series, {figure} AS figure\n"
         f"FROM aftcast.model_quality(window_seconds = {WINDOW})\n"
-        f"WHERE $__timeFilter(window_start) AND segment = '' AND {where}\n"
+        f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL} AND {where}\n"
         "GROUP BY time, series\nHAVING isFinite(figure)\nORDER BY time, series",
         name,
     )
@@ -53,7 +53,7 @@ def of_all_models(figure: str, where: str, name: str = "mature") -> Query:
     return Query(
         f"SELECT window_start AS time, 'all models' AS series, {figure} AS figure\n"
         f"FROM aftcast.model_quality(window_seconds = {WINDOW})\n"
-        f"WHERE $__timeFilter(window_start) AND segment = '' AND {where}\n"
+        f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL} AND {where}\n"
         "GROUP BY time\nHAVING isFinite(figure)\nORDER BY time",
         name,
     )
@@ -157,5 +157,4 @@ def maintenance(where: str) -> str:
     )
 
 
-MARKS_OF_ALL = marks("1", "1")
-MARKS_OF_CHOSEN = marks(f"(model = '' OR {OF_MODEL})", OF_MODEL)
+MARKS_OF_CHOSEN = marks(OF_CHOSEN_MODEL, OF_MODEL)
