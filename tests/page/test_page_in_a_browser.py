@@ -22,7 +22,7 @@ TOKEN = "a-token-of-these-tests"  # noqa: S105
 DRAWN = ".plot canvas"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def hostile(filled: Filled) -> Iterator[None]:
     """Give a model, segment, feature, alert and dead letter the names that a hostile producer would."""
     name = literal(HOSTILE)
