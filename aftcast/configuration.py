@@ -235,6 +235,23 @@ class Metrics(Section):
     token_file: str = Field("", description=IN_A_FILE)
 
 
+class Page(Section):
+    host: Text = Field(
+        "127.0.0.1",
+        description="address on which the page listens; another than this machine's needs a token",
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8088, description="of the page; 0: any; the default moves on when it is taken"
+    )
+    hosts: tuple[Text, ...] = Field(
+        (), description="more names under which browsers ask for it, such as a proxy's"
+    )
+    token: SecretStr | None = Field(
+        None, description="that people log in with; of 16 characters or more; none: nobody is asked"
+    )
+    token_file: str = Field("", description=IN_A_FILE)
+
+
 class Model(Section):
     task: Literal["classification", "binary", "multiclass", "regression"] | None = Field(
         None, description="told from the predictions unless set"
@@ -349,6 +366,7 @@ class Configuration(BaseModel):
     detection: Detection = Detection()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    page: Page = Page()
     privacy: Privacy = Privacy()
     models: dict[str, Model] = {}
     rules: tuple[Rule, ...] = ()

@@ -60,10 +60,10 @@ def profile(
     for begin in range(0, len(recording.times_ms), EVENTS_AT_ONCE):
         stage.apply_inference(DecodedBatch(recording.columns.slice(begin, EVENTS_AT_ONCE)))
     refused = len(recording.dead_letters) + len(stage.take_dead_letters())
-    return [one for model in stage.models() for one in _references(stage, model)], refused
+    return [one for model in stage.models() for one in references_of(stage, model)], refused
 
 
-def _references(stage: PartitionStage, model: str) -> Iterator[FeatureReference]:
+def references_of(stage: PartitionStage, model: str) -> Iterator[FeatureReference]:
     predictions: dict[tuple[str, str], int] = {}
     for batch in stage.panes_of(model=model):
         versions, segments = batch.column("model_version"), batch.column("segment")

@@ -14,6 +14,7 @@ SUFFIX = "_file"
 LARGEST_BYTES = 65_536  # a password or a key in PEM; more was a wrong path
 SHORTEST = 16  # characters of a token or key: 64 bits even if each is a hexadecimal digit
 HIDDEN = "a value that is not shown"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Problem = tuple[tuple[str | int, ...], str, Any]
 
@@ -81,12 +82,15 @@ def _secret(holder: BaseModel, name: str, file: str) -> str:
 
 def _unfit(configuration: Configuration) -> Iterator[Problem]:
     too_short = f"must have at least {SHORTEST} characters; one is made by: openssl rand -hex 24"
-    if (token := configuration.metrics.token) is not None:
-        text = token.get_secret_value()
+    for section, token in (("metrics", configuration.metrics.token), ("page", configuration.page.token)):
+        text = "" if token is None else token.get_secret_value()
         if not (text.isascii() and text.isprintable()) or " " in text:
-            yield ("metrics", "token"), "must be of ASCII letters, digits and signs, no spaces", HIDDEN
-        elif len(text) < SHORTEST:
-            yield ("metrics", "token"), too_short, HIDDEN
+            yield (section, "token"), "must be of ASCII letters, digits and signs, no spaces", HIDDEN
+        elif token is not None and len(text) < SHORTEST:
+            yield (section, "token"), too_short, HIDDEN
+    if configuration.page.host not in LOOPBACK and configuration.page.token is None:
+        rule = "must be 127.0.0.1, or stand beside a token or token_file"
+        yield ("page", "host"), rule, f'"{configuration.page.host}" and no token'
     privacy = configuration.privacy
     if privacy.key is None:
         if privacy.hashed:

@@ -41,6 +41,7 @@ STOP_WITHIN_S = 5.0
 NAMED_SESSION_S = 30.0  # a member with a name that is back by then moves no partition; a container takes 20 s
 PORTS_TRIED = 20
 PROBE_ANSWER_S = 3
+PAGE_ANSWER_S = 12  # its statements end themselves after ten
 COLD_ANSWER_S = 600  # a query over many panes reads gigabytes
 
 log = structlog.get_logger("aftcast")
@@ -111,8 +112,8 @@ def open_database(configuration: Configuration, answer_within_s: int = ANSWER_TI
     return connect(store.url, store.user, password, store.database, answer_within_s)
 
 
-def run(configuration: Configuration, role: Role) -> int:
-    """Run one role or both until told to stop, and return the process's exit code.
+def run(configuration: Configuration, role: Role, *, with_page: bool = False) -> int:
+    """Run one role or both until told to stop, and return the process's exit code; a page beside them.
 
     Raises
     ------
@@ -121,6 +122,16 @@ def run(configuration: Configuration, role: Role) -> int:
     """
     configure_logs()
     check_start(configuration, ("streams", "raw") if role == "both" else (role,))
+    if not with_page:
+        return _run_role(configuration, role)
+    from aftcast.page.opening import page_server
+
+    with page_server(configuration, lambda: open_database(configuration, PAGE_ANSWER_S)) as page:
+        log.info("page", address=page.address)
+        return _run_role(configuration, role)
+
+
+def _run_role(configuration: Configuration, role: Role) -> int:
     port = metrics_port(configuration)
     if role == "raw":
         return _run_raw(configuration, port)

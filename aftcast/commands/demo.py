@@ -21,6 +21,10 @@ def demo(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of ClickHouse's HTTP interface; 0: any.")
     ] = 8123,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Show it on a page in the browser.")] = True,
+    page_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the page; 0: any.  [default: 8088, or the next]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Watch two simulated models: late labels arrive, accuracy settles, one model gets worse and recovers.
@@ -32,4 +36,4 @@ def demo(
     from aftcast.demo.run import run_demo
     from aftcast.demo.show import DemoOptions
 
-    run_demo(DemoOptions(duration / 1000, rate, speed, seed, port, as_json), began_s)
+    run_demo(DemoOptions(duration / 1000, rate, speed, seed, port, as_json, page, page_port), began_s)

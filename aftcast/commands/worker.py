@@ -20,9 +20,16 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Of /metrics; 0: any.  [default: [metrics] port]")
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Show the figures on a page; its address is in the log.")
+    ] = False,
+    page_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Of the page; 0: any.  [default: [page] port]")
+    ] = None,
 ) -> None:
     """Read predictions and labels, write figures, drift and alerts; ends with code 0 after SIGTERM."""
     from aftcast.loading import load
     from aftcast.working import run
 
-    raise typer.Exit(run(load(config, options={"metrics": {"port": metrics_port}}), role.value))
+    options = {"metrics": {"port": metrics_port}, "page": {"port": page_port}}
+    raise typer.Exit(run(load(config, options=options), role.value, with_page=page))

@@ -27,8 +27,10 @@ NO_VERSION = "(no version)"  # Grafana has no way to choose an empty text
 WINDOW = f"greatest(60, intDiv(toUInt32OrZero({chosen_text('window')}), 60) * 60)"
 SHOWN_VERSION = f"if(model_version = '', '{NO_VERSION}', model_version)"
 OF_SEGMENT = f"segment = if({chosen_text('segment')} = '{ALL_TRAFFIC}', '', {chosen_text('segment')})"
-OF_MODEL = f"({chosen_text('model')} = '{EVERY}' OR model = {chosen_text('model')})"
-OF_VERSION = f"({chosen_text('version')} = '{EVERY}' OR {SHOWN_VERSION} = {chosen_text('version')})"
+# An alert about all versions, or about the streams, names none: its links choose all.
+OF_MODEL = f"({chosen_text('model')} IN ('{EVERY}', '') OR model = {chosen_text('model')})"
+OF_CHOSEN_MODEL = f"(model = '' OR {OF_MODEL})"  # alerts about the streams themselves name no model
+OF_VERSION = f"({chosen_text('version')} IN ('{EVERY}', '') OR {SHOWN_VERSION} = {chosen_text('version')})"
 CHOSEN = f"{OF_MODEL} AND {OF_VERSION} AND {OF_SEGMENT}"
 SERIES = "if(model_version = '', model, concat(model, ' ', model_version)) AS series"
 
@@ -51,6 +53,26 @@ ANY_MODEL = Variable("model", "Model", MODELS, with_all=True)
 VERSION = Variable("version", "Version", VERSIONS, with_all=True)
 SEGMENT = Variable("segment", "Segment", SEGMENTS, default=ALL_TRAFFIC)
 FEATURE = Variable("feature", "Feature", FEATURES)
+
+
+def link_to(board: str, of: dict[str, str], kept: tuple[str, ...]) -> str:
+    """Return the address of another board, with the time that is shown.
+
+    Parameters
+    ----------
+    of
+        Variables there, each with the field of the row that is clicked, such as ``__data.fields.model``.
+    kept
+        Variables that have there the value that they have here.
+
+    Examples
+    --------
+    >>> link_to("debug", {"model": "__data.fields.model"}, ("window",))
+    '/d/aftcast-debug?var-model=${__data.fields.model:percentencode}&var-window=${window:percentencode}&${__url_time_range}'
+    """
+    values = of | {name: name for name in kept}
+    chosen = "&".join(f"var-{name}=${{{value}:percentencode}}" for name, value in values.items())
+    return f"/d/aftcast-{board}?{chosen}&${{__url_time_range}}"
 
 
 def window(default: str) -> Variable:

@@ -1,12 +1,24 @@
 """The board for those who answer for the models: how good, what it earns and costs, what is open."""
 
-from aftcast.dashboards.choices import WINDOW, window
+from aftcast.dashboards.choices import ANY_MODEL, OF_CHOSEN_MODEL, OF_MODEL, WINDOW, link_to, window
 from aftcast.dashboards.panels import Board, Panel, Query, Row
-from aftcast.dashboards.statements import MARKS_OF_ALL, OPEN_ALERTS, by_model, by_model_of_labels, open_alerts
+from aftcast.dashboards.statements import (
+    MARKS_OF_CHOSEN,
+    OPEN_ALERTS,
+    by_model,
+    by_model_of_labels,
+    of_all_models,
+    open_alerts,
+)
 
-TO_ON_CALL = "/d/aftcast-on-call?var-model=${__data.fields.model:percentencode}&${__url_time_range}"
+TO_ON_CALL = link_to("on-call", {"model": "__data.fields.model"}, ("window",))
+LINE_TO_ON_CALL = (
+    "On-call board of this model",
+    link_to("on-call", {"model": "__field.labels.series"}, ("window",)),
+)
 ALL_TRAFFIC = (
-    f"aftcast.model_quality(window_seconds = {WINDOW})\nWHERE $__timeFilter(window_start) AND segment = ''"
+    f"aftcast.model_quality(window_seconds = {WINDOW})\n"
+    f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL}"
 )
 
 _NOW = Row(
@@ -34,7 +46,7 @@ _NOW = Row(
             (
                 Query(
                     "SELECT countIf(severity = 'page') AS pages, countIf(severity = 'ticket') AS tickets\n"
-                    f"FROM ({OPEN_ALERTS})"
+                    f"FROM ({OPEN_ALERTS})\nWHERE {OF_CHOSEN_MODEL}"
                 ),
             ),
             "Alerts that fire and have been neither resolved nor retracted at the end of what is shown.",
@@ -66,7 +78,8 @@ _NOW = Row(
                     "SELECT\n"
                     "    1000 * sum(value_sum) / nullIf(sum(value_n), 0) AS value_per_1000_labels,\n"
                     "    1000 * sum(cost_sum) / nullIf(sum(cost_n), 0) AS cost_per_1000_predictions\n"
-                    "FROM aftcast.rollups FINAL\nWHERE $__timeFilter(pane_start) AND segment = ''"
+                    "FROM aftcast.rollups FINAL\n"
+                    f"WHERE $__timeFilter(pane_start) AND segment = '' AND {OF_MODEL}"
                 ),
             ),
             "What labels say that outcomes were worth, and what predictions cost, in your own unit, by a "
@@ -76,18 +89,31 @@ _NOW = Row(
         ),
     ),
 )
+_ACCURACY = "sum(accuracy * labelled) / sum(labelled)"
 _TRENDS = Row(
     "Trends",
     (
+        Panel(
+            "Accuracy of all models",
+            "timeseries",
+            (
+                of_all_models(_ACCURACY, "is_mature AND accuracy IS NOT NULL"),
+                of_all_models(_ACCURACY, "NOT is_mature AND accuracy IS NOT NULL", "provisional"),
+            ),
+            "Share of right answers of all classifying models by window, each model by its number of labels. "
+            "Dashed: provisional.",
+            unit="percentunit",
+            width=12,
+        ),
         Panel(
             "Accuracy by model",
             "timeseries",
             by_model_of_labels("accuracy"),
             "Share of right answers by window, over all versions by their number of labels. Dashed: "
-            "provisional, "
-            "labels are still coming.",
+            "provisional, labels are still coming.",
             unit="percentunit",
             width=12,
+            series_link=LINE_TO_ON_CALL,
         ),
         Panel(
             "Relative error by model",
@@ -97,6 +123,16 @@ _TRENDS = Row(
             "provisional.",
             unit="percentunit",
             width=12,
+            series_link=LINE_TO_ON_CALL,
+        ),
+        Panel(
+            "Failed share by model",
+            "timeseries",
+            (by_model("sum(failures) / sum(predictions)", "predictions > 0"),),
+            "Calls whose status is not ok, by traffic.",
+            unit="percentunit",
+            width=12,
+            series_link=LINE_TO_ON_CALL,
         ),
         Panel(
             "Value per 1,000 predictions",
@@ -111,6 +147,7 @@ _TRENDS = Row(
             ),
             "What outcomes were worth, by traffic, so that a busy day does not look like a good one.",
             width=12,
+            series_link=LINE_TO_ON_CALL,
         ),
         Panel(
             "Cost per 1,000 predictions",
@@ -118,6 +155,7 @@ _TRENDS = Row(
             (by_model("1000 * sum(cost) / sum(predictions)", "cost IS NOT NULL"),),
             "What predictions cost, by traffic.",
             width=12,
+            series_link=LINE_TO_ON_CALL,
         ),
     ),
 )
@@ -157,7 +195,7 @@ _LISTS = Row(
         Panel(
             "Incidents",
             "table",
-            (Query(open_alerts("1")),),
+            (Query(open_alerts(OF_CHOSEN_MODEL)),),
             "What fires at the end of what is shown, pages first, with the runbook where the rule names one.",
             width=24,
             links=(
@@ -173,8 +211,8 @@ EXECUTIVE = Board(
     "aftcast / Executive",
     "How good the models are, what they earn and cost, and what is open.",
     "now-7d",
-    (window("3600"),),
+    (ANY_MODEL, window("3600")),
     (_NOW, _TRENDS, _LISTS),
-    MARKS_OF_ALL,
+    MARKS_OF_CHOSEN,
     leads_to=("on-call", "debug"),
 )

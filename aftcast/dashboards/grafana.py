@@ -7,7 +7,7 @@ what older versions need, and its latest version is not the one that a plain ins
 from typing import Any
 
 from aftcast.dashboards.choices import EVERY
-from aftcast.dashboards.panels import Board, Panel, Query, Row, Variable
+from aftcast.dashboards.panels import Board, Mark, Panel, Query, Row, Variable
 
 PLUGIN = "grafana-clickhouse-datasource"
 PLUGIN_VERSION = "4.20.0"
@@ -55,7 +55,7 @@ def dashboard_json(board: Board) -> dict[str, Any]:
         "time": {"from": board.span, "to": "now"},
         "timezone": "utc",
         "links": [_link(name) for name in board.leads_to],
-        "annotations": {"list": [_annotation(*mark) for mark in board.annotations]},
+        "annotations": {"list": [_annotation(mark) for mark in board.annotations]},
         "templating": {"list": [*_sources(board), *(_variable(variable) for variable in board.variables)]},
         "panels": _panels(board.rows),
     }
@@ -76,13 +76,13 @@ def _link(name: str) -> dict[str, Any]:
     }
 
 
-def _annotation(name: str, colour: str, query: str) -> dict[str, Any]:
+def _annotation(mark: Mark) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": mark.name,
         "enable": True,
-        "iconColor": colour,
+        "iconColor": mark.colour,
         "datasource": _SOURCES["clickhouse"],
-        "target": _target(Query(query, "marks"), "table"),
+        "target": _target(Query(mark.query, "marks"), "table"),
     }
 
 
@@ -186,6 +186,9 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         defaults["custom"] = {"lineWidth": 1, "showPoints": "auto", "spanNulls": False}
         if panel.queries[0].source == "clickhouse":
             defaults["displayName"] = "${__field.labels.series}"
+    if panel.series_link:
+        title, address = panel.series_link
+        defaults["links"] = [{"title": title, "url": address}]
     if panel.kind == "table":
         defaults["custom"] = {"align": "auto", "filterable": True}
     steps: list[dict[str, Any]] = [{"color": "text", "value": None}]

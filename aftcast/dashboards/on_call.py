@@ -3,12 +3,14 @@
 from aftcast.dashboards.choices import (
     ANY_MODEL,
     CHOSEN,
+    OF_CHOSEN_MODEL,
     OF_MODEL,
     OF_VERSION,
     SEGMENT,
     SERIES,
     VERSION,
     WINDOW,
+    link_to,
     window,
 )
 from aftcast.dashboards.panels import Board, Panel, Query, Row
@@ -23,11 +25,8 @@ from aftcast.dashboards.statements import (
     several,
 )
 
-TO_DEBUG = (
-    "/d/aftcast-debug?var-model=${__data.fields.model:percentencode}"
-    "&var-version=${__data.fields.model_version:percentencode}&${__url_time_range}"
-)
-OF_CHOSEN_MODEL = f"(model = '' OR {OF_MODEL})"  # alerts about the streams themselves name no model
+OF_ROW = {"model": "__data.fields.model", "version": "__data.fields.model_version"}
+TO_DEBUG = link_to("debug", OF_ROW, ("segment", "window"))
 
 _NOW = Row(
     "Now",
@@ -264,24 +263,39 @@ _STREAMS = Row(
             "does not.",
         ),
         Panel(
-            "Set aside",
+            "Set aside, share of records",
             "timeseries",
             (
                 Query(
-                    "sum(rate(aftcast_inference_dead_lettered_total[$__rate_interval]))",
+                    "sum(rate(aftcast_inference_dead_lettered_total[$__rate_interval])) "
+                    "/ (sum(rate(aftcast_inference_read_total[$__rate_interval])) > 0)",
                     name="predictions",
                     source="prometheus",
                     legend="predictions",
                 ),
                 Query(
-                    "sum(rate(aftcast_labels_dead_lettered_total[$__rate_interval]))",
+                    "sum(rate(aftcast_labels_dead_lettered_total[$__rate_interval])) "
+                    "/ (sum(rate(aftcast_labels_read_total[$__rate_interval])) > 0)",
                     name="labels",
                     source="prometheus",
                     legend="labels",
                 ),
             ),
-            "Dead letters per second.",
-            unit="ops",
+            "Dead letters among all that was read.",
+            unit="percentunit",
+        ),
+        Panel(
+            "Alerts on their way",
+            "timeseries",
+            (
+                Query(
+                    "max by (target) (aftcast_forward_failing_seconds)",
+                    source="prometheus",
+                    legend="{{target}}",
+                ),
+            ),
+            "Since when each target of the forwarder has taken nothing; 0 is well.",
+            unit="s",
         ),
     ),
     closed=True,

@@ -38,6 +38,16 @@ class Panel:
     alarm_above: float | None = None
     units: tuple[tuple[str, str], ...] = ()  # of columns that have another unit than the panel
     links: tuple[tuple[str, str, str], ...] = ()  # column, what the link says, address
+    series_link: tuple[str, str] | None = None  # of each line: what the link says, address
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is drawn on every chart of a board; with a column ``timeEnd`` each is a span, else a line."""
+
+    name: str
+    colour: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,7 @@ class Board:
     span: str  # that it shows when it is opened
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
-    annotations: tuple[tuple[str, str, str], ...]  # name, colour, query
+    annotations: tuple[Mark, ...]
     leads_to: tuple[str, ...] = ()
 
     @property

@@ -1,7 +1,7 @@
 """Statements that several panels share: figures by window, alerts that are open, what happened when."""
 
-from aftcast.dashboards.choices import CHOSEN, OF_MODEL, SERIES, WINDOW
-from aftcast.dashboards.panels import Query
+from aftcast.dashboards.choices import CHOSEN, OF_CHOSEN_MODEL, OF_MODEL, SERIES, WINDOW
+from aftcast.dashboards.panels import Mark, Query
 
 NEWEST_FIRST = "ORDER BY time DESC LIMIT 200"
 # An address that a producer or a rule names is shown as a link only if it is one to the web.
@@ -42,8 +42,19 @@ def by_model(figure: str, where: str = "1", name: str = "mature") -> Query:
     return Query(
         f"SELECT window_start AS time, model AS series, {figure} AS figure\n"
         f"FROM aftcast.model_quality(window_seconds = {WINDOW})\n"
-        f"WHERE $__timeFilter(window_start) AND segment = '' AND {where}\n"
+        f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL} AND {where}\n"
         "GROUP BY time, series\nHAVING isFinite(figure)\nORDER BY time, series",
+        name,
+    )
+
+
+def of_all_models(figure: str, where: str, name: str = "mature") -> Query:
+    """Return one figure of all traffic by window, over all models and versions."""
+    return Query(
+        f"SELECT window_start AS time, 'all models' AS series, {figure} AS figure\n"
+        f"FROM aftcast.model_quality(window_seconds = {WINDOW})\n"
+        f"WHERE $__timeFilter(window_start) AND segment = '' AND {OF_MODEL} AND {where}\n"
+        "GROUP BY time\nHAVING isFinite(figure)\nORDER BY time",
         name,
     )
 
@@ -85,28 +96,65 @@ def open_alerts(where: str) -> str:
     )
 
 
-def alert_marks(where: str) -> tuple[str, str, str]:
-    """Return what draws alerts on every chart: name, colour, query."""
-    return (
-        "Alerts",
-        "red",
-        "SELECT timestamp AS time, concat(status, ': ', summary) AS text, concat(severity, ',', kind) AS "
-        "tags\n"
-        "FROM aftcast.alerts FINAL\n"
-        f"WHERE $__timeFilter(timestamp) AND status != 'corrected' AND {where}\nORDER BY time LIMIT 500",
+# What a mark says is shown as HTML: names of models and words of people must stay words.
+def _marks(name: str, colour: str, said: str, tags: str, table: str, where: str) -> Mark:
+    return Mark(
+        name,
+        colour,
+        f"SELECT timestamp AS time, encodeXMLComponent({said}) AS text, {tags} AS tags\n"
+        f"FROM aftcast.{table} FINAL\nWHERE $__timeFilter(timestamp) AND {where}\nORDER BY time LIMIT 500",
     )
 
 
-def lifecycle_marks(where: str) -> tuple[str, str, str]:
-    """Return what draws deployments and the like on every chart: name, colour, query."""
+WHAT_HAPPENED = "concat(kind, ' ', model, ' ', model_version, ' ', message)"
+MAINTENANCE = "('maintenance_started', 'maintenance_ended')"
+
+
+def marks(of_alerts: str, of_models: str) -> tuple[Mark, ...]:
+    """Return what is drawn on every chart of a board: alerts, deployments, rollbacks and maintenance.
+
+    Parameters
+    ----------
+    of_alerts, of_models
+        Conditions on the rows of alerts and of lifecycle events.
+    """
+    told, kinds = "concat(status, ': ', summary)", "concat(severity, ',', kind)"
+    other = f"kind NOT IN ('rolled_back', {MAINTENANCE[1:]} AND {of_models}"
     return (
-        "Deployments",
-        "blue",
-        "SELECT timestamp AS time, concat(kind, ' ', model, ' ', model_version, ' ', message) AS text, "
-        "kind AS tags\nFROM aftcast.lifecycle_events FINAL\n"
-        f"WHERE $__timeFilter(timestamp) AND {where}\nORDER BY time LIMIT 500",
+        _marks("Alerts", "red", told, kinds, "alerts", f"status = 'firing' AND {of_alerts}"),
+        _marks(
+            "Alerts over",
+            "green",
+            told,
+            kinds,
+            "alerts",
+            f"status IN ('resolved', 'retracted') AND {of_alerts}",
+        ),
+        _marks("Deployments", "blue", WHAT_HAPPENED, "kind", "lifecycle_events", other),
+        _marks(
+            "Rollbacks",
+            "orange",
+            WHAT_HAPPENED,
+            "kind",
+            "lifecycle_events",
+            f"kind = 'rolled_back' AND {of_models}",
+        ),
+        Mark("Maintenance", "purple", maintenance(of_models)),
     )
 
 
-MARKS_OF_ALL = (alert_marks("1"), lifecycle_marks("1"))
-MARKS_OF_CHOSEN = (alert_marks(f"(model = '' OR {OF_MODEL})"), lifecycle_marks(OF_MODEL))
+def maintenance(where: str) -> str:
+    """Return from when to when alerts were kept silent; what has not ended lasts as far as is shown."""
+    said = "concat('maintenance ', s.model, ' ', s.model_version, ' ', s.message)"
+    events = f"SELECT * FROM aftcast.lifecycle_events FINAL WHERE timestamp <= $__toTime AND {where}"
+    return (
+        "SELECT s.timestamp AS time, if(e.timestamp < s.timestamp, $__toTime, e.timestamp) AS timeEnd,\n"
+        f"    encodeXMLComponent({said}) AS text, 'maintenance' AS tags\n"
+        f"FROM ({events} AND kind = 'maintenance_started') AS s\n"
+        f"ASOF LEFT JOIN ({events} AND kind = 'maintenance_ended') AS e\n"
+        "    ON s.model = e.model AND s.model_version = e.model_version AND e.timestamp >= s.timestamp\n"
+        "WHERE timeEnd >= $__fromTime\nORDER BY time LIMIT 500"
+    )
+
+
+MARKS_OF_CHOSEN = marks(OF_CHOSEN_MODEL, OF_MODEL)

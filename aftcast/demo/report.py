@@ -64,10 +64,11 @@ def _time(moment: datetime) -> str:
     return moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z")
 
 
-def opening_lines(address: str) -> list[str]:
-    """Return what to try from another terminal while the demo runs."""
+def opening_lines(address: str, page: str = "") -> list[str]:
+    """Return where to look, and what to try from another terminal while the demo runs."""
     url = "" if address.endswith(":8123") else f"--url {address} "
     return [
+        *([f"see it happen, and make things happen, at {page}"] if page else []),
         f"ClickHouse answers at {address} while it runs; to try from another terminal:",
         *(f'  aftcast sql {url}"{statement}"' for statement in STATEMENTS),
     ]

@@ -14,12 +14,15 @@ from aftcast.demo.clock import PatientClock
 from aftcast.demo.figures import FigureReader
 from aftcast.demo.live_worker import LiveRawWriter, LiveWorker
 from aftcast.demo.mock_kafka import MockKafka
+from aftcast.demo.references import reference_file, with_references
 from aftcast.demo.show import DemoOptions, Parts, Show
 from aftcast.demo.store import DATABASE, DemoStore
 from aftcast.demo.story import PARTITIONS, SIMULATED_MS, configuration_of, story_of
+from aftcast.demo.switched import SwitchedSimulation
+from aftcast.demo.switches import Switches
 from aftcast.demo.traffic import Traffic
 from aftcast.logs import configure_logs
-from aftcast.simulation import Simulation
+from aftcast.page.opening import page_server
 from aftcast.warm_up import is_warm, warm_up
 
 TELL_EVERY_S = 0.25
@@ -47,8 +50,15 @@ def run_demo(options: DemoOptions, began_s: float) -> None:
             names = topics.model_dump(exclude={"partitions"}).values()
             kafka = stack.enter_context(MockKafka(dict.fromkeys(names, PARTITIONS)))
             store = DemoStore(options.port)
-            configuration = configuration_of(kafka.bootstrap_servers, store.url, DATABASE, speed)
-            simulation = Simulation(
+            configuration = configuration_of(
+                kafka.bootstrap_servers, store.url, DATABASE, speed, options.page_port
+            )
+            configuration = with_references(
+                configuration, options.seed, story.start_ms, stack.enter_context(reference_file())
+            )
+            switches = Switches(story, clock.now_ms, lambda: clock.speed * clock.pace)
+            simulation = SwitchedSimulation(
+                switches,
                 options.seed,
                 story.start_ms,
                 options.rate_per_s / speed,
@@ -59,8 +69,9 @@ def run_demo(options: DemoOptions, began_s: float) -> None:
                 simulation,
                 story.end_ms,
                 configuration.kafka.client_options(),
-                (topics.inference, topics.labels),
+                (topics.inference, topics.labels, topics.lifecycle),
                 clock.now_ms,
+                switches,
             )
             worker, raw = LiveWorker(configuration, clock), LiveRawWriter(configuration)
             # The worker first: it takes longest, and while it joins its group there is time for the rest.
@@ -75,7 +86,11 @@ def run_demo(options: DemoOptions, began_s: float) -> None:
             stack.callback(raw.stop)
             client = store.client()
             stack.callback(client.close)
-            show.run(Parts(traffic, worker, raw), FigureReader(client), store.address)
+            page = ""
+            if options.with_page:
+                server = page_server(configuration, store.client, default_span="12h", switches=switches)
+                page = stack.enter_context(server).address
+            show.run(Parts(traffic, worker, raw), FigureReader(client), store.address, page)
         show.closing()
 
 

@@ -34,6 +34,7 @@ class Moment:
     waiting: int | None
     address: str
     story: str
+    page: str = ""
 
     @property
     def is_slowed(self) -> bool:
@@ -155,6 +156,7 @@ def _footer(moment: Moment, figures: Figures) -> Text:
     waiting = "-" if moment.waiting is None else f"{moment.waiting:,}"
     return Text.assemble(
         f"waiting predictions {waiting}   dead letters {dead}" + (f" ({reasons})" if reasons else "") + "\n",
+        *((("page ", "dim"), moment.page, "   ") if moment.page else ()),
         ("ClickHouse ", "dim"),
         moment.address,
         ("   Ctrl-C ends", "dim"),

@@ -38,6 +38,8 @@ class DemoOptions:
     seed: int
     port: int
     as_json: bool
+    with_page: bool = False
+    page_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Show:
         self._first_figure_s: float | None = None
         self._sent = 0
         self._address = ""
+        self._page = ""
         self._display: Display = Silence()
 
     @contextmanager
@@ -125,11 +128,12 @@ class Show:
     def starting(self, doing: str) -> None:
         self._display.starting(self._elapsed_s, doing)
 
-    def run(self, parts: Parts, reader: FigureReader, address: str) -> None:
+    def run(self, parts: Parts, reader: FigureReader, address: str, page: str = "") -> None:
         if not self._options.as_json:
-            for line in opening_lines(address):
+            for line in opening_lines(address, page):
                 say(line)
         self._address = address
+        self._page = page
         until_s = self._began_s + self._options.duration_s + SETTLE_S
         while time.monotonic() < until_s:
             parts.check()
@@ -148,6 +152,7 @@ class Show:
             "first_figure_s": None if self._first_figure_s is None else round(self._first_figure_s, 3),
             "events_sent": self._sent,
             "clickhouse": self._address,
+            "page": self._page or None,
             **document(self._figures),
         }
         if self._options.as_json:
@@ -182,5 +187,6 @@ class Show:
             sent_per_s=parts.traffic.rate_per_s(),
             waiting=parts.worker.waiting,
             address=self._address,
+            page=self._page,
             story=self._story.at(now_ms),
         )

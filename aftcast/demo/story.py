@@ -40,7 +40,9 @@ def story_of(now_ms: int, duration_s: float, speed: float) -> Story:
     )
 
 
-def configuration_of(bootstrap_servers: str, url: str, database: str, speed: float) -> Configuration:
+def configuration_of(
+    bootstrap_servers: str, url: str, database: str, speed: float, page_port: int | None = None
+) -> Configuration:
     """Return the demo's configuration; horizons fit labels that take at most 25 minutes."""
     silence = f"{max(900, int(QUIET_S * speed))}s"
     accuracy = {"model": "fraud", "metric": "accuracy", "below": 0.82, "severity": "page"}
@@ -49,9 +51,11 @@ def configuration_of(bootstrap_servers: str, url: str, database: str, speed: flo
         {
             "kafka": {"bootstrap_servers": bootstrap_servers, "group": "aftcast-demo"},
             "clickhouse": {"url": url, "database": database},
-            "join": {"hot_horizon": "2h", "max_waiting_memory": "256MB"},
+            # Longer than the demo: labels may be held back for all of it, and there is no cold join here.
+            "join": {"hot_horizon": "24h", "max_waiting_memory": "256MB"},
             "detection": {"maturity_horizon": "30m", "silence_after": silence},
             "metrics": {"port": 0},
+            "page": {} if page_port is None else {"port": page_port},
             "rules": [
                 {"name": "accuracy-low", "window": "30m", **accuracy},
                 {"name": "price-far-off", "window": "30m", **price},

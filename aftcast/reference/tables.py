@@ -12,7 +12,8 @@ from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.quantities import duration_text, size_text
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from streams.alerts.kinds import COMMON, EVIDENCE
-from streams.worker.metrics import FINDINGS, MODELS, SERIES
+from streams.worker.metrics import FINDINGS, SERIES
+from streams.worker.model_metrics import MODELS
 
 # Tables that a file may hold many of, or of which the code has no instance until one is configured.
 REPEATED: Mapping[str, type[BaseModel]] = {

@@ -30,7 +30,7 @@ class Holding:
         self.late: list[tuple[int, int]] = []  # panes whose labels were late, skipped ones included
         self.held: Held | None = None
         self._skipping = False  # whether the last pane was skipped
-        self._judged: deque[tuple[float, int]] = deque()
+        self._judged: deque[tuple[int, float, int]] = deque()  # start, expected, labelled
 
     def advance(
         self,
@@ -51,6 +51,9 @@ class Holding:
         target_ms = (now_ms - horizon_ms) // self._width_ms * self._width_ms
         if self.until_ms is not None and target_ms <= self.until_ms:
             return
+        if self.held is not None:
+            # What came for the panes before the held one counts for it too: it may be all that was missing.
+            self._judged = deque((start_ms, *judge(start_ms)) for start_ms, _, _ in self._judged)
         self.held = None
         for start_ms in panes(self.until_ms, target_ms):
             end_ms = start_ms + self._width_ms
@@ -66,7 +69,7 @@ class Holding:
                 _note(self.skipped, start_ms, end_ms, joined=self._skipping)
                 self._skipping = True
             else:
-                self._remember(expected, labelled)
+                self._remember(start_ms, expected, labelled)
                 self._skipping = False
             self.until_ms = end_ms
         self.until_ms = target_ms
@@ -81,16 +84,16 @@ class Holding:
         return expected >= JUDGED_LABELS and labelled < HALF * expected
 
     def _sums(self, expected: float, labelled: int) -> tuple[float, int]:
-        for more_expected, more_labelled in self._judged:
+        for _, more_expected, more_labelled in self._judged:
             if expected >= JUDGED_LABELS:
                 break
             expected, labelled = expected + more_expected, labelled + more_labelled
         return expected, labelled
 
-    def _remember(self, expected: float, labelled: int) -> None:
-        self._judged.appendleft((expected, labelled))
+    def _remember(self, start_ms: int, expected: float, labelled: int) -> None:
+        self._judged.appendleft((start_ms, expected, labelled))
         total = 0.0
-        for i, (more, _) in enumerate(self._judged):
+        for i, (_, more, _) in enumerate(self._judged):
             total += more
             if total >= JUDGED_LABELS:
                 while len(self._judged) > i + 1:

@@ -30,6 +30,7 @@ from streams.drift import Budget, Frontier, check_detector
 from streams.metrics import model_quality
 from streams.monitor.drifts import VersionDrift
 from streams.monitor.features import FeatureKey, Features
+from streams.monitor.gauges import VersionFigures, newest_figures
 from streams.monitor.happenings import Happenings
 from streams.monitor.maintenance import Maintenance
 from streams.monitor.maturing import Maturing
@@ -218,6 +219,10 @@ class Monitor:
             model: self._frontier.standing(model) for model in sorted({m for m, _ in self._versions})
         }
         return {model: known.until_ms for model, known in standings.items() if known.maturity != "learning"}
+
+    def newest_figures(self) -> Iterator[VersionFigures]:
+        """Walk through the newest hour of each version, for gauges; nothing may be taken in meanwhile."""
+        return newest_figures(self._store, self._frontier, self.models())
 
     def figures(self, model: str, model_version: str, segment: str, start_ms: int, end_ms: int) -> Figures:
         """Return a row of ``model_quality`` of the window ``[start_ms, end_ms)``, nowcast and all.

@@ -78,6 +78,12 @@ class Restoring:
         self._inputs[side].waiting.append(batch)
         return self.go_on()
 
+    def nothing_more(self) -> None:
+        """Take note that nothing else lies below the checkpoint: a log may end in what is no record."""
+        ends = self._end.next_inference_offset, self._end.next_label_offset
+        for each, end in zip(self._inputs, ends, strict=True):
+            each.position = max(each.position, end)
+
     def go_on(self) -> bool:
         """Apply what may be; return whether the checkpoint is reached."""
         while True:

@@ -108,6 +108,13 @@ class PartitionStage:
         if self._restoring.go_on():
             self._resume()
 
+    def end_restoring(self) -> None:
+        """Take note that both inputs are read again up to the checkpoint, whatever their last offsets."""
+        if self._restoring is not None:
+            self._restoring.nothing_more()
+            if self._restoring.go_on():
+                self._resume()
+
     def apply_inference(self, batch: DecodedBatch) -> None:
         """Take in a decoded batch of inference events; offsets must follow those of the batch before."""
         if self._restoring is None:

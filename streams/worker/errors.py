@@ -7,7 +7,7 @@ WorkerError
 ├── PartitionsChangedError    a topic was given partitions while the worker ran
 ├── StuckError                no assignment, or no progress, for too long
 ├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
-├── StateError                what aftcast-state holds of a partition does not belong together
+├── StateError                a partition cannot be brought back to where it was
 │   └── StateFormatError      a newer version wrote it
 ├── FencedError               another worker took over what this one was writing
 └── SendFailedError           Kafka refused what a partition sent onward
@@ -51,7 +51,7 @@ class FencedError(WorkerError):
 
 
 class StateError(WorkerError):
-    """What a partition of the state topic holds cannot be used."""
+    """What a partition of the state topic holds cannot be used, or its inputs cannot be read again."""
 
 
 class StateFormatError(StateError):

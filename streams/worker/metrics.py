@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from streams.worker.health import HealthPages, Part, everybody
+from streams.worker.model_metrics import MODELS
 from streams.worker.standing import Standing
 
 
@@ -112,12 +113,6 @@ FINDINGS = (
     ("aftcast_drifts_found", "Drift events found by this worker."),
     ("aftcast_alerts_sent", "Alert events sent by this worker."),
 )
-MODELS = (
-    (
-        "aftcast_mature_until_seconds",
-        "Unix time up to which figures are mature; without it, the model's horizon is still being learnt.",
-    ),
-)
 METRIC_NAMES = (
     *(series.name for series in SERIES),
     *(name for name, _ in FINDINGS),
@@ -133,12 +128,10 @@ class WorkerCollector(Collector):
         partitions: Callable[[], Mapping[int, Standing]],
         found: Callable[[], tuple[int, int]],
         now_ms: Callable[[], int],
-        mature_until_ms: Callable[[], Mapping[str, int]],
     ) -> None:
         self._partitions = partitions
         self._found = found
         self._now_ms = now_ms
-        self._mature_until_ms = mature_until_ms
 
     def collect(self) -> Iterator[Metric]:
         partitions, now_ms = self._partitions(), self._now_ms()
@@ -150,11 +143,6 @@ class WorkerCollector(Collector):
             yield family
         for (name, explanation), value in zip(FINDINGS, self._found(), strict=True):
             yield CounterMetricFamily(name, explanation, value=value)
-        for name, explanation in MODELS:
-            models = GaugeMetricFamily(name, explanation, labels=["model"])
-            for model, until_ms in self._mature_until_ms().items():
-                models.add_metric([model], until_ms / 1000)
-            yield models
 
 
 class MetricsServer:

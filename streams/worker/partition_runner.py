@@ -1,16 +1,19 @@
 """One partition of both inputs at work: aligned, decoded, joined, counted, and sent onward every second."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 import pyarrow as pa
 import structlog
 from faust.types import TP
 
+from schemas.checkpoints import Checkpoint
 from schemas.features import MOST_FEATURES
 from schemas.findings import Progress, StreamTotals
+from schemas.records import DecodedBatch, RawBatch
 from streams.decode import Decoder
 from streams.partition import PartitionStage
 from streams.worker import outgoing
@@ -48,6 +51,9 @@ class Sending(Protocol):
     async def send(self, messages: Sequence[Outgoing]) -> None: ...
 
 
+Reread = Callable[[Checkpoint], AsyncGenerator[tuple[Side, RawBatch], None]]
+
+
 class PartitionRunner:
     """The asyncio task of one input partition.
 
@@ -59,6 +65,8 @@ class PartitionRunner:
         Where it begins: what waited at that checkpoint is read again before anything is sent.
     sender
         Sends each group of messages; with ``records`` whole or not at all.
+    reread
+        Yields what lies between the low water of a checkpoint and the checkpoint.
     records
         Writes the checkpoints that go with each group; None: none are kept.
     """
@@ -73,6 +81,7 @@ class PartitionRunner:
         clock: Clock,
         consumer: Reading,
         sender: Sender | Sending,
+        reread: Reread,
         records: CheckpointRecords | None = None,
     ) -> None:
         topics = settings.topics
@@ -84,6 +93,7 @@ class PartitionRunner:
         self._clock = clock
         self._consumer = consumer
         self._sender = sender
+        self._reread, self._resumed_at = reread, start.checkpoint
         self._records = records
         self._tps: dict[Side, TP] = {
             "inference": TP(topics.inference, partition),
@@ -116,7 +126,7 @@ class PartitionRunner:
         self._applied: list[BatchMessage] = []
         self._progress = (0, 0, False)
         self._gaps = GapTroubles(partition, start)
-        self._restore = RestoreProgress(partition, start.epoch, time.monotonic())
+        self._restored = RestoreProgress(partition, start.epoch, time.monotonic())
         self._checkpoints, self._checkpoint_ms = 0, 0
         self._one_send = asyncio.Lock()
         self._handed_back = False
@@ -147,6 +157,7 @@ class PartitionRunner:
         self._stage.limit_waiting(max_bytes)
 
     async def run(self) -> None:
+        await self._restore()
         loop = asyncio.get_running_loop()
         send_at_s = loop.time() + self._settings.send_interval_s
         while not self._stopping:
@@ -180,9 +191,7 @@ class PartitionRunner:
         async with self._one_send:
             inference_ms, labels_ms, caught_up = self._advance()
             self._tell_of_full_memory()
-            restoring = self._stage.restoring
-            self._restore.look(self._stage.restored, restoring=restoring, now_s=time.monotonic())
-            if restoring or self._handed_back:
+            if self._stage.restoring or self._handed_back:
                 return
             seeks, applied, self._applied = self._seeks, self._applied, []
             await self._sender.send(self._told(inference_ms, labels_ms, caught_up))
@@ -308,18 +317,37 @@ class PartitionRunner:
                 log.warning(trouble.kind, partition=self.partition, reason=trouble.summary)
         return [outgoing.trouble_message(self._settings.topics.pane_updates, one) for one in found]
 
+    async def _restore(self) -> None:
+        """Read again what waited at the checkpoint; what comes behind it stays in the reader meanwhile."""
+        stage = self._stage
+        if not stage.restoring:
+            return
+        _, of = stage.restored
+        async with contextlib.aclosing(self._reread(self._resumed_at)) as batches:
+            async for side, batch in batches:
+                self._put_in(side, await self._decoding.decoded(side, batch))
+                done = stage.restored[0] if stage.restoring else of
+                self._restored.look((done, of), restoring=True, now_s=time.monotonic())
+                await asyncio.sleep(0)
+                if self._stopping:
+                    return
+        stage.end_restoring()
+        self._restored.look((of, of), restoring=False, now_s=time.monotonic())
+
+    def _put_in(self, side: Side, decoded: DecodedBatch) -> None:
+        if side == "inference":
+            self._stage.apply_inference(decoded)
+        else:
+            self._stage.apply_labels(decoded)
+
     async def _apply(self, piece: Piece[BatchMessage]) -> None:
         seeks = self._seeks
         decoded = await self._decoding.decoded(piece.side, piece.batch)
         if seeks != self._seeks:
             return  # a rebalance came between: it is fetched again
-        if piece.side == "inference":
-            self._stage.apply_inference(decoded)
-        else:
-            self._stage.apply_labels(decoded)
+        self._put_in(piece.side, decoded)
         self._next[piece.side] = int(piece.batch.offsets[-1]) + 1
-        if not self._stage.restoring:  # what is read again may be older than the count of partitions
-            self._keys.look(piece.side, piece.batch, decoded)
+        self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)
             self._consumer.release(piece.token)

@@ -27,7 +27,8 @@ class Log:
 class Start:
     """Where a partition begins under a new epoch.
 
-    Reading starts at the low-water offsets of ``checkpoint``, which all exist. Panes that start below
+    Reading goes on at ``offsets``, once what lies between them and the low-water offsets of ``checkpoint``,
+    which all exist, is read again. Panes that start below
     ``lost_until_ms`` cannot be rebuilt whole. ``found`` are gaps that nobody has been told of, with the
     sentence that tells it; ``gaps`` are all that are not over.
     """
@@ -40,7 +41,7 @@ class Start:
 
     @property
     def offsets(self) -> dict[Side, int]:
-        return {"inference": self.checkpoint.inference_low, "labels": self.checkpoint.label_low}
+        return {"inference": self.checkpoint.inference_offset, "labels": self.checkpoint.label_offset}
 
 
 def first_start(partition: int, offsets: Mapping[Side, int], floor_ms: int) -> Checkpoint:

@@ -15,6 +15,7 @@ from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.health import Part, everybody, streams_part
 from streams.worker.loop_watch import LoopWatch
 from streams.worker.metrics import MetricsServer, WorkerCollector
+from streams.worker.model_metrics import ModelCollector
 from streams.worker.settings import WorkerSettings
 from streams.worker.worker import Worker
 
@@ -68,12 +69,13 @@ async def _run(
     metrics = None
     loop_watch = LoopWatch(settings.stuck_after_s)
     if settings.metrics_port is not None:
-        collector = WorkerCollector(
-            lambda: worker.partitions, lambda: worker.found, clock.now_ms, lambda: worker.mature_until_ms
-        )
+        collector = WorkerCollector(lambda: worker.partitions, lambda: worker.found, clock.now_ms)
+        models = ModelCollector(lambda: worker.model_figures, lambda: worker.mature_until_ms)
         host, port = settings.metrics_host, settings.metrics_port
         parts = (streams_part(worker, loop_watch.beat_age_s), *more_parts)
-        metrics = MetricsServer(collector, *more_metrics, host=host, port=port, parts=parts, admits=admits)
+        metrics = MetricsServer(
+            collector, models, *more_metrics, host=host, port=port, parts=parts, admits=admits
+        )
         log.info("metrics", port=metrics.port, host=host)
     loop_watch.start()
     working = asyncio.create_task(_work(worker, on_ready))

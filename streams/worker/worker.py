@@ -10,6 +10,7 @@ from faust.types import TP
 
 from streams.decode import Decoder
 from streams.monitor import Follower
+from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
 from streams.worker.alignment import SIDES, Side
 from streams.worker.app import build_app
@@ -21,6 +22,7 @@ from streams.worker.journal import Journal
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.partition_runner import PartitionRunner
 from streams.worker.published import published_alerts
+from streams.worker.rereading import Rereading
 from streams.worker.resuming import Start, first_start
 from streams.worker.sending import Sender
 from streams.worker.settings import TopicNames, WorkerSettings
@@ -51,6 +53,7 @@ class Worker:
         self._clock = clock or SystemClock()
         self._sender = Sender(settings.kafka)
         self._pool = transaction_pool()
+        self._rereading = Rereading(settings.kafka, (settings.topics.inference, settings.topics.labels))
         self._app = build_app(settings, self._take, self._start_offsets, self._hand_back)
         self._counts = (0, 0)  # partitions of the inputs, and of pane-updates
         self._runners: dict[int, PartitionRunner] = {}
@@ -94,6 +97,11 @@ class Worker:
         for _, monitor in sorted(self._monitors.items()):
             known |= monitor.mature_until_ms
         return known
+
+    @property
+    def model_figures(self) -> list[VersionFigures]:
+        """The newest figures of the versions that this worker watches."""
+        return [one for _, monitor in sorted(self._monitors.items()) for one in monitor.figures]
 
     async def start(self) -> None:
         _quiet()
@@ -259,7 +267,8 @@ class Worker:
             taken = self._taken.get(partition)
             runner = PartitionRunner(
                 partition, self._counts, start, self.settings, self._decoder, self._clock, self.consumer,
-                taken.transactions if taken else self._sender, taken.records if taken else None,
+                taken.transactions if taken else self._sender, self._rereading.batches,
+                taken.records if taken else None,
             )  # fmt: skip
             self._runners[partition] = runner
             self._tasks["inputs", partition] = asyncio.create_task(runner.run())

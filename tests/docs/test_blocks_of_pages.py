@@ -28,7 +28,7 @@ PAGES = [
 ]
 BLOCKS = [block for page in PAGES for block in page.blocks]
 SHOWN = {"", "text", "mermaid"}  # what a program prints, or a drawing
-RUN_ELSEWHERE = {"java", "go"}  # need a comment that names the test
+RUN_ELSEWHERE = {"java", "go", "diff"}  # need a comment that names the test
 LANGUAGES = {*SHOWN, *SHELL, *RUN_ELSEWHERE, "python", "sql", "toml", "json", "yaml"}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PROGRAM = typer.main.get_command(app)

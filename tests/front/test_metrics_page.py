@@ -6,7 +6,8 @@ from pathlib import Path
 from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
 from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
-from streams.worker.metrics import FINDINGS, METRIC_NAMES, MODELS, SERIES
+from streams.worker.metrics import FINDINGS, METRIC_NAMES, SERIES
+from streams.worker.model_metrics import MODELS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 ROWS_OF_PAGE = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)

@@ -113,3 +113,22 @@ def test_promtool_can_read_what_panels_ask(tmp_path: Path) -> None:
     command = [PROMTOOL, "check", "rules", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def linted(*metrics: tuple[str, str, str]) -> tuple[int, str]:
+    """Return what promtool thinks of a page with these metrics."""
+    assert PROMTOOL is not None
+    lines = (f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n{name} 1\n" for name, kind, meaning in metrics)
+    command = [PROMTOOL, "check", "metrics"]
+    page = "".join(lines)
+    done = subprocess.run(command, input=page, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed: Debian's package prometheus has it")
+def test_names_and_units_of_all_metrics_are_as_prometheus_wants_them() -> None:
+    served = [(f"{name}_total" if kind == "counter" else name, kind, text) for name, kind, text in LISTED]
+    assert len(served) > 50
+    assert linted(*served) == (0, "")
+    assert linted(("aftcast_reads", "counter", "A counter without its suffix."))[0] != 0
+    assert linted(("aftcast_lag_milliseconds", "gauge", "A unit that is none."))[0] != 0

@@ -54,6 +54,17 @@ def test_small_panes_without_a_label_are_no_outage_until_twenty_labels_are_missi
     assert 33 * WIDTH_MS <= (late.until_ms or 0) <= 36 * WIDTH_MS
 
 
+def test_an_outage_with_which_judging_began_is_over_when_its_labels_come() -> None:
+    holding = Holding(WIDTH_MS)
+    run(holding, 2 * HOUR_MS, {i * WIDTH_MS: 0 for i in range(60)}, expected=7.0)
+    assert (holding.until_ms, holding.held is None) == (
+        2 * WIDTH_MS,
+        False,
+    )  # two of them are too few to tell
+    run(holding, 3 * HOUR_MS, {i * WIDTH_MS: 7 for i in range(120)}, expected=7.0)
+    assert (holding.until_ms, holding.held) == (2 * HOUR_MS, None)
+
+
 def test_a_longer_horizon_never_takes_back_what_was_mature() -> None:
     holding = Holding(WIDTH_MS)
     panes = {i * WIDTH_MS: 40 for i in range(600)}

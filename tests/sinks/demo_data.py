@@ -37,6 +37,16 @@ NOBODYS = Event(
     b'{"prediction_id": "x", "label": "fraud", "timestamp": 2524611600000}',
 )
 DEPLOYED = LifecycleEvent("fraud", RISE_MS - 600_000, "deployed", "3.2", "new features", "release bot")
+# For marks on charts alone; the last maintenance has no end.
+HAPPENED = tuple(
+    LifecycleEvent(
+        "fraud", START_MS + int(hours * HOUR_MS), kind, message="<img src=x onerror=alert(1)>", actor="ann"
+    )
+    for kind, hours in (
+        ("promoted", 2.0), ("rolled_back", 3.0), ("maintenance_started", 4.0), ("maintenance_ended", 5.5),
+        ("maintenance_started", 20.0),
+    )
+)  # fmt: skip
 
 
 def write_demo_data(client: Client, database: str) -> None:
@@ -52,9 +62,9 @@ def write_demo_data(client: Client, database: str) -> None:
     letters = []
     findings: list[Findings] = []
     monitor.absorb_lifecycle(DEPLOYED.model, DEPLOYED.model_version, DEPLOYED.timestamp_ms, DEPLOYED.kind)
-    writer.write_lifecycle(
-        [DEPLOYED], np.array([0]), np.array([DEPLOYED.timestamp_ms]), "lifecycle-events", 0
-    )
+    told = [DEPLOYED, *HAPPENED]
+    times_ms = np.array([event.timestamp_ms for event in told])
+    writer.write_lifecycle(told, np.arange(len(told)), times_ms, "lifecycle-events", 0)
     for time_ms, batches in _steps():
         for kind, batch in batches.items():
             decoded = (decoder.decode_inference if kind == INFERENCE else decoder.decode_labels)(batch)
@@ -77,7 +87,8 @@ def write_demo_data(client: Client, database: str) -> None:
         findings.append(monitor.advance([Progress(0, 1, 1, time_ms, time_ms, caught_up=True)]))
     every = Findings.of(findings)
     writer.write_drift_events(every.drifts)
-    writer.write_alerts(every.alerts)
+    over = replace(every.alerts[0], event_id="over", fingerprint="over", status="resolved")
+    writer.write_alerts([*every.alerts, over])
     writer.write_model_states(every.states)
     writer.write_delay_curves(every.curves)
     writer.write_calibrations(every.calibrations)

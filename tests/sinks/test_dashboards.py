@@ -100,12 +100,105 @@ def test_variables_and_marks_have_values(demo: Client, board: str, document: dic
             values = [value for (value,) in rows]
             assert len(values) > 1
             assert CHOICES.get(variable["name"], "*") in (*values, "*")
-    for mark in document["annotations"]["list"]:
+    marks = document["annotations"]["list"]
+    assert [mark["name"] for mark in marks] == [
+        "Alerts", "Alerts over", "Deployments", "Rollbacks", "Maintenance",
+    ]  # fmt: skip
+    for mark in marks:
         statement = asked(mark["target"]["rawSql"], board)
         types, rows = answer_of(demo, statement)
-        assert list(types) == ["time", "text", "tags"]
-        assert types["time"].startswith("DateTime")
+        spans = mark["name"] == "Maintenance"
+        assert list(types) == (["time", "timeEnd", "text", "tags"] if spans else ["time", "text", "tags"])
+        assert all(types[name].startswith("DateTime") for name in types if name.startswith("time"))
         assert rows
+        # What a mark says is drawn as HTML.
+        assert not re.search("[<>]", "".join(row[-2] for row in rows))
+
+
+def marked(demo: Client, name: str) -> list[dict[str, Any]]:
+    (mark,) = [m for m in DOCUMENTS["debug"]["annotations"]["list"] if m["name"] == name]
+    return demo.rows(asked(mark["target"]["rawSql"], "debug"))
+
+
+def hours(moment: Any) -> float:
+    since_ms: float = moment.replace(tzinfo=UTC).timestamp() * 1_000 - START_MS
+    return since_ms / HOUR_MS
+
+
+def test_maintenance_is_a_span_that_ends_with_its_end_or_not_yet(demo: Client) -> None:
+    spans = [(hours(row["time"]), hours(row["timeEnd"])) for row in marked(demo, "Maintenance")]
+    assert spans == [(4.0, 5.5), (20.0, (END_MS - START_MS) / HOUR_MS)]
+
+
+def test_deployments_and_rollbacks_are_told_apart_and_maintenance_is_neither(demo: Client) -> None:
+    deployed = [row["tags"] for row in marked(demo, "Deployments")]
+    assert sorted(set(deployed)) == ["deployed", "promoted"]
+    (rollback,) = marked(demo, "Rollbacks")
+    assert hours(rollback["time"]) == 3.0
+    assert rollback["text"] == "rolled_back fraud  &lt;img src=x onerror=alert(1)&gt;"
+
+
+def addresses(document: dict[str, Any]) -> list[str]:
+    """Return the addresses of all links of panels, by column and by line."""
+    found = []
+    for panel in panels_of(document):
+        config = panel["fieldConfig"]
+        found += [link["url"] for link in config["defaults"].get("links", ())]
+        for override in config["overrides"]:
+            for one in override["properties"]:
+                if one["id"] == "links":
+                    found += [link["url"] for link in one["value"]]
+    return found
+
+
+@pytest.mark.parametrize(("board", "to"), [("executive", "on-call"), ("on-call", "debug")])
+def test_links_lead_down_with_the_time_and_the_choices_that_both_boards_have(board: str, to: str) -> None:
+    below = [url for url in addresses(DOCUMENTS[board]) if url.startswith("/d/")]
+    assert len(below) > 3
+    here, there = (
+        {variable["name"] for variable in DOCUMENTS[one]["templating"]["list"]} - {"datasource", "prometheus"}
+        for one in (board, to)
+    )
+    for url in below:
+        path, _, query = url.partition("?")
+        assert path == f"/d/aftcast-{to}"
+        *chosen, span = query.split("&")
+        assert span == "${__url_time_range}"
+        pairs = dict(pair.removeprefix("var-").split("=", 1) for pair in chosen)
+        assert here & there <= pairs.keys() <= there
+        assert "model" in pairs
+        # Encoded, whatever a producer has called it.
+        for name, value in pairs.items():
+            field = r"__data\.fields\.\w+|__field\.labels\.series"
+            assert re.fullmatch(rf"\$\{{({name}|{field}):percentencode\}}", value), value
+
+
+def test_an_address_of_somebody_else_is_used_for_runbooks_only() -> None:
+    foreign = [url for one in DOCUMENTS.values() for url in addresses(one) if not url.startswith("/d/")]
+    assert set(foreign) == {"${__value.raw}"}
+
+
+def test_a_link_from_a_row_without_a_version_shows_all_versions(demo: Client) -> None:
+    traffic = next(p for b, p in PANELS if b == "on-call" and p["title"] == "Traffic")["targets"][0]
+    every = demo.rows(asked(traffic["rawSql"], "on-call", model="fraud"))
+    assert demo.rows(asked(traffic["rawSql"], "on-call", model="fraud", version="")) == every
+    assert {row["series"] for row in every} == {"fraud 3.1", "fraud 3.2"}
+
+
+def test_accuracy_of_all_models_weighs_each_by_its_labels(demo: Client) -> None:
+    shown = panel_rows(demo, "executive", "Accuracy of all models")
+    plain = demo.rows(
+        "SELECT window_start AS time, accuracy, labelled "
+        "FROM aftcast.model_quality(window_seconds = 3600) "
+        "WHERE segment = '' AND is_mature AND accuracy IS NOT NULL ORDER BY time"
+    )
+    sums: dict[Any, tuple[float, float]] = {}
+    for row in plain:
+        right, n = sums.get(row["time"], (0.0, 0.0))
+        sums[row["time"]] = right + row["accuracy"] * row["labelled"], n + row["labelled"]
+    assert {row["time"]: row["figure"] for row in shown} == {
+        time: pytest.approx(right / n, rel=1e-12) for time, (right, n) in sums.items()
+    }
 
 
 def check_overrides(panel: dict[str, Any], columns: list[str]) -> None:
@@ -237,7 +330,7 @@ def test_no_choice_breaks_a_statement(demo: Client) -> None:
     hostile = dict.fromkeys(("model", "version", "segment", "feature", "window"), "".join(HOSTILE))
     for board, panel in PANELS:
         for target in panel["targets"]:
-            if "rawSql" in target and board != "executive":
+            if "rawSql" in target:
                 demo.rows(asked(target["rawSql"], board, **hostile))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +12,10 @@ from faust.types import TP
 from schemas import messages
 from schemas.checkpoints import Checkpoint
 from schemas.findings import Progress, Trouble
+from schemas.records import RawBatch
 from streams.decode import Decoder, RegistryUnavailable
-from streams.worker.batches import BatchMessage, Records
+from streams.worker.alignment import Side
+from streams.worker.batches import BatchMessage, Records, raw_batch
 from streams.worker.checkpoint_records import CheckpointRecords, Gap, stored
 from streams.worker.errors import SendFailedError
 from streams.worker.partition_runner import PartitionRunner
@@ -108,12 +110,20 @@ def play(
     decoder: Decoder | None = None,
     records: CheckpointRecords | None = None,
     runs: bool = True,
+    reread: Sequence[tuple[Side, Records] | asyncio.Event] = (),
 ) -> None:
+    async def read_again(checkpoint: Checkpoint) -> AsyncGenerator[tuple[Side, RawBatch], None]:
+        for one in reread:
+            if isinstance(one, asyncio.Event):
+                await one.wait()
+            else:
+                yield one[0], raw_batch(INFERENCE if one[0] == "inference" else LABELS, one[1])
+
     async def run() -> None:
         hands = Hands()
         begin = start or Start(3, first_start(0, {"inference": 0, "labels": 0}, 0))
         runner = PartitionRunner(
-            0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands, records
+            0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands, read_again, records
         )
         task = asyncio.create_task(runner.run()) if runs else None
         try:
@@ -186,31 +196,42 @@ def restored_at(inference: int, labels: int, *, low: int = 0, epoch: int = 4) ->
 
 
 def test_nothing_is_sent_before_both_topics_are_read_to_the_checkpoint_then_all_of_it_is() -> None:
+    half_way = asyncio.Event()
+
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
-        hands.ends[INFERENCE] = hands.ends[LABELS] = 4
-        hands.handed[INFERENCE] = hands.handed[LABELS] = 0
-        hands.hand(runner, INFERENCE, predictions(0, 1))
-        hands.ends[LABELS] = 0
-        await until(lambda: hands.released == [0])
+        hands.hand(runner, INFERENCE, predictions(4))
+        await until(lambda: runner.standing.restored == (2, 4))
         await runner.send()
-        assert (hands.sent, hands.acked) == ([], [])
-        assert (runner.standing.settled, runner.standing.restored) == (False, (2, 4))
-        hands.hand(runner, INFERENCE, predictions(2, 3))
-        await until(lambda: hands.acked == [0, 2])
-        assert hands.rows() == 4
+        assert (hands.sent, hands.acked, hands.released) == ([], [], [])
+        assert not runner.standing.settled
+        half_way.set()
+        await until(lambda: hands.acked == [4])
+        assert hands.rows() == 5
         assert runner.standing.settled
         assert {m.headers for m in hands.sent if m.key == b"checkpoint"} == {()}
 
-    play(scene, start=restored_at(4, 0), records=CheckpointRecords("aftcast-state"))
+    again = [("inference", predictions(0, 1)), half_way, ("inference", predictions(2, 3))]
+    play(scene, start=restored_at(4, 0), records=CheckpointRecords("aftcast-state"), reread=again)
+
+
+def test_a_log_whose_last_offset_before_the_checkpoint_is_no_record_is_restored_all_the_same() -> None:
+    async def scene(runner: PartitionRunner, hands: Hands) -> None:
+        await until(lambda: runner.standing.settled)
+        hands.hand(runner, INFERENCE, predictions(5))
+        await until(lambda: hands.acked == [5])
+        assert hands.rows() == 4
+
+    # A transaction's mark at 3, and at 4 of which nobody sees anything.
+    play(scene, start=restored_at(5, 0), reread=[("inference", predictions(0, 1, 2))])
 
 
 def test_dead_letters_below_the_checkpoint_were_sent_with_it_and_are_not_sent_again() -> None:
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
-        hands.hand(runner, INFERENCE, records({0: b"{", 1: prediction(1), 2: b"{"}))
-        await until(lambda: hands.acked == [0])
+        hands.hand(runner, INFERENCE, records({2: b"{"}))
+        await until(lambda: hands.acked == [2])
         assert hands.letters() == [2]
 
-    play(scene, start=restored_at(2, 0))
+    play(scene, start=restored_at(2, 0), reread=[("inference", records({0: b"{", 1: prediction(1)}))])
 
 
 def checkpoints(hands: Hands) -> list[Checkpoint]:
@@ -264,16 +285,20 @@ def test_handed_back_it_sends_what_is_ready_and_nothing_more_until_it_is_ours_ag
     play(scene)
 
 
-def test_a_partition_that_moves_while_it_is_restored_goes_on_where_it_had_read_to() -> None:
+def test_a_partition_that_moves_while_it_is_restored_reads_on_behind_its_checkpoint() -> None:
+    moved = asyncio.Event()
+
     async def scene(runner: PartitionRunner, hands: Hands) -> None:
-        hands.hand(runner, INFERENCE, predictions(0, 1))
-        await until(lambda: hands.released == [0])
-        assert runner.resume() == {INFERENCE: 2, LABELS: 0}
-        hands.hand(runner, INFERENCE, predictions(2, 3, 4))
+        hands.hand(runner, INFERENCE, predictions(4))
+        await until(lambda: runner.standing.restored == (2, 4))
+        assert runner.resume() == {INFERENCE: 4, LABELS: 0}
+        moved.set()
+        hands.hand(runner, INFERENCE, predictions(4))
         await until(lambda: hands.acked != [])
         assert hands.rows() == 5
 
-    play(scene, start=restored_at(4, 0))
+    again = [("inference", predictions(0, 1)), moved, ("inference", predictions(2, 3))]
+    play(scene, start=restored_at(4, 0), reread=again)
 
 
 def test_a_gap_is_told_once_and_that_it_is_over_when_both_topics_are_past_it() -> None:

@@ -34,7 +34,7 @@ def test_where_the_logs_hold_all_that_is_needed_the_checkpoint_is_taken_as_it_is
 ) -> None:
     begun = start((first, end), (20, 50))
     assert begun == Start(epoch=8, checkpoint=CHECKPOINT)
-    assert begun.offsets == {"inference": 40, "labels": 20}
+    assert begun.offsets == {"inference": CHECKPOINT.inference_offset, "labels": CHECKPOINT.label_offset}
 
 
 def test_expired_records_are_named_and_panes_up_to_the_first_record_there_is_are_lost() -> None:

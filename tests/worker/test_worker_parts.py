@@ -19,11 +19,13 @@ from schemas import messages
 from schemas.findings import Progress, StreamTotals
 from schemas.panes import PANE_COLUMNS
 from streams.join.hot import JoinCounters
+from streams.monitor.gauges import GAUGES, VersionFigures
 from streams.partition import StageCounters
 from streams.worker import outgoing, watchdog
 from streams.worker.clock import ScaledClock, SystemClock
 from streams.worker.errors import StuckError
 from streams.worker.metrics import METRIC_NAMES, MetricsServer, WorkerCollector
+from streams.worker.model_metrics import ModelCollector
 from streams.worker.security import credentials
 from streams.worker.standing import Standing
 from streams.worker.watchdog import Watchdog
@@ -129,7 +131,7 @@ class Beside(Collector):
 
 def test_metrics_of_all_collectors_are_served_where_the_host_says() -> None:
     server = MetricsServer(
-        WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000, lambda: {"fraud": 60_000}),
+        WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000),
         Beside(),
         host="127.0.0.2",
         port=0,
@@ -146,10 +148,10 @@ def test_metrics_of_all_collectors_are_served_where_the_host_says() -> None:
 
 
 def test_metrics_are_served_under_exactly_the_names_of_the_list() -> None:
-    collector = WorkerCollector(
-        lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000, lambda: {"fraud": 60_000}
-    )
-    server = MetricsServer(collector, host="127.0.0.1", port=0)
+    collector = WorkerCollector(lambda: {3: STANDING}, lambda: (2, 1), lambda: 61_000)
+    whole = VersionFigures("fraud", "3.1", 9, {gauge.name: 0.5 for gauge in GAUGES})
+    models = ModelCollector(lambda: [whole], lambda: {"fraud": 60_000})
+    server = MetricsServer(collector, models, host="127.0.0.1", port=0)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
             text = answer.read().decode()

@@ -1,0 +1,38 @@
+"""A ClickHouse of the page's own, filled once, and the page over it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from page_data import fill
+from served_page import DATABASE, Filled, page_over
+
+from sinks.clickhouse.client import connect
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    directory = tmp_path_factory.mktemp("page")
+    command = [
+        sys.executable,
+        "-m",
+        "sinks.clickhouse.http_server",
+        str(directory / "clickhouse"),
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        client = connect(url)
+        yield Filled(url, client, fill(client, DATABASE, directory / "reference.json"))
+        client.close()
+        server.terminate()
+
+
+@pytest.fixture(scope="session")
+def page(filled: Filled) -> Iterator[str]:
+    """Give the address of a page over eight hours of traffic."""
+    with page_over(filled.url) as server:
+        yield server.address
