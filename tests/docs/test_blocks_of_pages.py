@@ -87,6 +87,10 @@ def check(command: Command) -> None:
         assert importlib.util.find_spec(words[2]), f"{block.place}: no module {words[2]}"
     elif command.program.startswith("python") and len(words) > 1:
         assert block.tested_by or (ROOT / words[1]).is_file(), f"{block.place}: no file {words[1]}"
+    elif command.program == "sed":
+        change, file = words[-2:]
+        _, old, _, _ = change.split("|")
+        assert old in (ROOT / file).read_text(encoding="utf-8")
     elif command.program == "curl":
         # Pages of a worker on this machine, and ClickHouse's interface; what they answer has its own tests.
         address = r"http://127\.0\.0\.1:(9464/(metrics|healthz|readyz)|8123/.*)"
