@@ -4,7 +4,7 @@ import secrets
 import sys
 from pathlib import Path
 
-SECRET = "PASSWORD"  # what the names of secrets end with  # noqa: S105
+SECRETS = ("PASSWORD", "TOKEN")  # what the names of secrets end with
 BYTES = 24  # 192 bits, 48 characters
 
 
@@ -14,7 +14,7 @@ def filled(example: str, known: dict[str, str]) -> str:
     for line in example.splitlines():
         name, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
-            made_up = secrets.token_hex(BYTES) if name.endswith(SECRET) else value
+            made_up = secrets.token_hex(BYTES) if name.endswith(SECRETS) else value
             lines.append(f"{name}={known.pop(name, '') or made_up}")
         else:
             lines.append(line)
@@ -32,7 +32,7 @@ def main(directory: Path) -> None:
     file.touch(mode=0o600)
     file.chmod(0o600)
     file.write_text(text, "utf-8")
-    sys.stdout.write(f"{file} holds a password for each part; it is read by docker compose\n")
+    sys.stdout.write(f"{file} holds the passwords of all parts; it is read by docker compose\n")
 
 
 if __name__ == "__main__":

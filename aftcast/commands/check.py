@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Look at configuration, Kafka, its topics, and ClickHouse; exit code 1 if anything is wrong."""
+    """Look at configuration, Kafka, ClickHouse and where alerts go; exit code 1 if anything is wrong."""
     from aftcast.findings import documents, failures, show
 
     findings = []
@@ -37,6 +37,7 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 def _parts(config: Path | None) -> "Iterator[list[Finding]]":
     from aftcast.findings import Finding, failures
+    from aftcast.forward_checks import forward_findings
     from aftcast.kafka_checks import kafka_findings
     from aftcast.loading import ConfigurationError, load
     from aftcast.state_looking import state_findings
@@ -55,3 +56,4 @@ def _parts(config: Path | None) -> "Iterator[list[Finding]]":
         yield state_findings(configuration, int(time.time() * 1000))
     yield registry_findings(configuration)
     yield clickhouse_findings(configuration)
+    yield forward_findings(configuration)

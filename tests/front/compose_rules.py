@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PINNED = r"[a-z0-9./-]+:v?\d+(\.\d+)+"
+SECRETS = ("PASSWORD", "TOKEN")
 VARIABLE = r"\$\{(\w+)(?:(:-|:\?)([^}]*))?\}"
 
 
@@ -78,10 +79,10 @@ def _of_variables(services: Mapping[str, Any], example: Mapping[str, str]) -> It
                     yield f"variable {variable} is not in .env.example"
                 if not how:
                     yield f"variable {variable} has no default and no word about what to do"
-                if "PASSWORD" in variable and how == ":-":
+                if variable.endswith(SECRETS) and how == ":-":
                     yield f"variable {variable} has a default"
         for key, value in service.get("environment", {}).items():
-            if "PASSWORD" in key and not str(value).startswith("${"):
+            if key.endswith(SECRETS) and not str(value).startswith("${"):
                 yield f"{name} has {key} written down"
     for variable, value in example.items():
         if variable not in named:

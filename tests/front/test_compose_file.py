@@ -120,8 +120,21 @@ def test_metrics_are_reachable_inside_of_the_network_and_published_nowhere() -> 
     for name in OWN:
         host = SERVICES[name]["environment"]["AFTCAST_METRICS__HOST"]
         assert host == "0.0.0.0"  # noqa: S104 - of its container
-        assert "ports" not in SERVICES[name]
+        port = str(load(environment={}).metrics.port)
+        assert not any(port in opened.split(":") for opened in SERVICES[name].get("ports", ()))
         assert "network_mode" not in SERVICES[name]
+
+
+def test_the_page_is_open_to_this_machine_and_to_who_has_the_token_only() -> None:
+    (worker,) = [name for name in OWN if "--page" in SERVICES[name]["command"]]
+    environment = {
+        key: re.sub(VARIABLE, "a-token-of-this-page", str(value))
+        for key, value in SERVICES[worker]["environment"].items()
+        if "PAGE" in key
+    }
+    page = load(environment=environment).page
+    assert page.token is not None
+    assert SERVICES[worker]["ports"] == [f"127.0.0.1:{page.port}:{page.port}"]
 
 
 def made_secrets(folder: Path) -> dict[str, str]:
@@ -136,8 +149,8 @@ def test_make_secrets_gives_each_password_a_value_of_its_own_and_keeps_what_is_t
     shutil.copy(ROOT / ".env.example", tmp_path)
     made = made_secrets(tmp_path)
     assert made.keys() == EXAMPLE.keys()
-    passwords = [value for name, value in made.items() if name.endswith("PASSWORD")]
-    assert len(set(passwords)) == len(passwords) == 3
+    passwords = [value for name, value in made.items() if name.endswith(("PASSWORD", "TOKEN"))]
+    assert len(set(passwords)) == len(passwords) == 4
     assert all(re.fullmatch(r"[0-9a-f]{48}", value) for value in passwords)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     with (tmp_path / ".env").open("a", encoding="utf-8") as file:
@@ -158,7 +171,7 @@ def test_our_services_run_a_command_that_exists_with_a_configuration_that_is_acc
     assert service["command"][0] in COMMANDS
     configuration = load(
         environment={
-            key: re.sub(VARIABLE, lambda found: "x" if found[2] == ":?" else found[3], str(value))
+            key: re.sub(VARIABLE, lambda found: "x" * 48 if found[2] == ":?" else found[3], str(value))
             for key, value in service["environment"].items()
         }
     )
@@ -258,7 +271,7 @@ def test_prometheus_asks_every_role_and_tells_an_alertmanager_that_is_there() ->
 
 
 def test_both_roles_run_once_each() -> None:
-    roles = sorted(SERVICES[name]["command"][-1] for name in OWN if SERVICES[name]["command"][0] == "worker")
+    roles = sorted(SERVICES[name]["command"][2] for name in OWN if SERVICES[name]["command"][0] == "worker")
     assert roles == ["raw", "streams"]
 
 
