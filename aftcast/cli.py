@@ -12,6 +12,7 @@ from aftcast.commands.dead_letters import dead_letters
 from aftcast.commands.demo import demo
 from aftcast.commands.explain import explain
 from aftcast.commands.forward import forward
+from aftcast.commands.privileges import privileges
 from aftcast.commands.profile import profile
 from aftcast.commands.replay import replay
 from aftcast.commands.setup import setup
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "worker": worker,
     "setup": setup,
     "check": check,
+    "privileges": privileges,
     "state": state,
     "simulate": simulate,
     "replay": replay,

@@ -82,8 +82,8 @@ def quiet_options(refusals: Refusals) -> dict[str, Any]:
     return {"log_level": 0, "error_cb": refusals}
 
 
-def check_entry(options: Mapping[str, str]) -> None:
-    """Return once a broker has let us in, or where none answers yet, which is to be waited for.
+def check_entry(options: Mapping[str, str]) -> bool:
+    """Return true once a broker has let us in, false where none answers yet, which is to be waited for.
 
     Raises
     ------
@@ -103,8 +103,9 @@ def check_entry(options: Mapping[str, str]) -> None:
         except KafkaException:
             client.poll(0)
         else:
-            return
+            return True
         if refusals.refused:
             raise Failure(f"Kafka: not let in at {options['bootstrap.servers']}: {refusals.refused}")
         if refusals.away:
-            return
+            break
+    return False

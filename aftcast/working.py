@@ -19,10 +19,10 @@ from aftcast.cold_join import ColdThread
 from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
-from aftcast.kafka_entry import check_entry
 from aftcast.logs import configure_logs
 from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
+from aftcast.rights_at_start import check_start
 from aftcast.warm_up import is_warm, warm_up
 from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
 from sinks.clickhouse.errors import ClickHouseError
@@ -121,7 +121,7 @@ def run(configuration: Configuration, role: Role, *, with_page: bool = False) ->
         If a role cannot go on; a supervisor starts the process again.
     """
     configure_logs()
-    check_entry(configuration.kafka.client_options())
+    check_start(configuration, ("streams", "raw") if role == "both" else (role,))
     if not with_page:
         return _run_role(configuration, role)
     from aftcast.page.opening import page_server

@@ -15,9 +15,12 @@ from aftcast.forward.metrics import ForwardCollector, forward_part
 from aftcast.forward.refusals import Refusals
 from aftcast.forward.runner import UNSAYABLE, Runner
 from aftcast.forward.targets import Target, shown
-from aftcast.kafka_entry import check_entry
+from aftcast.privileges import Part
+from aftcast.rights_at_start import check_start
 from schemas.findings import AlertEvent
 from streams.worker.metrics import MetricsServer
+
+PARTS: tuple[Part, ...] = ("forward",)
 
 log = structlog.get_logger("aftcast.forward")
 
@@ -29,7 +32,7 @@ async def forward_alerts(configuration: Configuration, targets: list[Target], po
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     options = configuration.kafka.client_options()
-    await asyncio.to_thread(check_entry, options)
+    check_start(configuration, PARTS)
     refusals = Refusals(options, configuration.topics.dead_letters)
     group, topic = configuration.kafka.group, configuration.topics.alerts
     runners = [Runner(target, options, group, topic, refusals) for target in targets]

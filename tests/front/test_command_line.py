@@ -13,7 +13,7 @@ from aftcast.findings import Finding, show
 from aftcast.output import console
 
 CONTRACT = (
-    "demo | worker | setup | check | state | simulate | replay | profile | "
+    "demo | worker | setup | check | privileges | state | simulate | replay | profile | "
     "alerts | forward | explain | dead-letters | version | sql"
 )
 

@@ -1,50 +1,27 @@
 """Every way into a secured Kafka: the worker passes each, and who is refused reads why in one line."""
 
 import asyncio
-import json
 import time
-from collections.abc import Iterator
 
 import pytest
 from certificates import PASSWORD
-from confluent_kafka import Consumer, Producer, TopicPartition
-from secured_broker import Secured, start_secured
+from secured_broker import Secured
+from worker_in_process import configured, rolled_up
 
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.kafka_admin import KafkaAdmin
 from aftcast.kafka_entry import check_entry
-from aftcast.loading import load
 from aftcast.setting_up import set_up_topics
-from aftcast.working import worker_settings
-from schemas import messages
-from streams.decode import Decoder
-from streams.worker.worker import Worker
 
 pytestmark = pytest.mark.kafka
-WITHIN_S = 40.0
 WRONG = "hunter2"
 WAYS = [
     ("SASL_PLAINTEXT", "PLAIN"),
     ("SASL_PLAINTEXT", "SCRAM-SHA-256"),
     ("SASL_SSL", "SCRAM-SHA-512"),
-    ("SASL_SSL", "PLAIN"),
     ("SSL", ""),
 ]
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    found = start_secured(tmp_path_factory.mktemp("secured"))
-    try:
-        yield found
-    finally:
-        found.broker.stop()
-
-
-def configured(kafka: dict[str, str]) -> Configuration:
-    environment = {f"AFTCAST_KAFKA__{name}".upper(): value for name, value in kafka.items()}
-    return load(environment=environment | {"AFTCAST_TOPICS__PARTITIONS": "1"})
 
 
 @pytest.fixture(scope="module")
@@ -53,47 +30,6 @@ def topics(secured: Secured) -> Configuration:
     configuration = configured(secured.options("SASL_SSL", "SCRAM-SHA-512"))
     assert not [finding for finding in set_up_topics(configuration) if finding.grade == "failure"]
     return configuration
-
-
-def send(options: dict[str, str], topic: str, model: str) -> None:
-    producer = Producer({**options, "partitioner": "murmur2_random"})
-    now_ms = time.time_ns() // 1_000_000
-    event = {"prediction_id": model, "model": model, "timestamp": now_ms, "prediction": 1}
-    producer.produce(topic, json.dumps(event).encode(), model.encode())
-    assert producer.flush(20) == 0
-
-
-def models_told(options: dict[str, str], topic: str) -> set[str]:
-    """Return the models of the committed rows of a topic, by a consumer that came the same way."""
-    told = {"group.id": "reader", "enable.partition.eof": True, "isolation.level": "read_committed"}
-    consumer = Consumer({**options, **told})
-    found: set[str] = set()
-    try:
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        while (message := consumer.poll(10)) is not None and not message.error():
-            if messages.header_of(message.headers()) == messages.PANES:
-                rows = messages.decode_panes(message.value() or b"")
-                found |= set(rows.column("model").to_pylist())
-    finally:
-        consumer.close()
-    return found
-
-
-async def rolled_up(configuration: Configuration, model: str) -> bool:
-    """Run a worker until the rollup of a new model is there."""
-    worker = Worker(worker_settings(configuration), Decoder())
-    options, names = configuration.kafka.client_options(), configuration.topics
-    ends_s = time.monotonic() + WITHIN_S
-    try:
-        await worker.start()
-        await asyncio.to_thread(send, options, names.inference, model)
-        while model not in await asyncio.to_thread(models_told, options, names.pane_updates):
-            if time.monotonic() > ends_s:
-                return False
-            await asyncio.sleep(0.2)
-    finally:
-        await worker.stop()
-    return True
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS)
