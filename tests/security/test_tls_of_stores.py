@@ -1,4 +1,4 @@
-"""ClickHouse and the schema registry behind TLS: who is trusted, who shows a certificate, and what a refusal says."""
+"""ClickHouse and the schema registry behind TLS: who is trusted, and what a refusal says."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from certificates import Authority
 
-from aftcast.loading import load
+from aftcast.loading import ConfigurationError, load
 from aftcast.store_checks import registry_findings
 from aftcast.working import open_database, registry_of
 from sinks.clickhouse.errors import RefusedError, UnreachableError
@@ -98,8 +98,8 @@ def test_clickhouse_that_asks_for_a_certificate_answers_who_shows_one(
     [
         (False, {"ca_file": "stranger.pem"}, "certificate verify failed"),
         (False, {"ca_file": ""}, "certificate verify failed"),
-        (True, {}, "certificate required|alert|closed|reset|aborted"),
-        (True, {"certificate_file": "intruder.both.pem"}, "unknown ca|alert|closed|reset|aborted"),
+        (True, {}, "certificate required|alert|closed|reset|eof"),
+        (True, {"certificate_file": "intruder.both.pem"}, "unknown ca|alert|closed|reset|eof"),
     ],
 )
 def test_clickhouse_that_is_not_trusted_or_does_not_trust_us_is_named_with_the_cause(
@@ -112,6 +112,15 @@ def test_clickhouse_that_is_not_trusted_or_does_not_trust_us_is_named_with_the_c
     ) as away:
         answer(files, stores[asks], **named)
     assert PASSWORD not in str(away.value)
+
+
+def test_a_file_that_is_not_there_is_named_before_any_connection(files: Path) -> None:
+    missing = str(files / "nothing.pem")
+    with pytest.raises(ConfigurationError) as refused:
+        load(environment=environment("clickhouse", ca_file=missing))
+    assert str(refused.value) == (
+        f'AFTCAST_CLICKHOUSE__CA_FILE must name a file that this user can read; got "{missing}"'
+    )
 
 
 def test_a_wrong_password_is_refused_and_not_shown(files: Path, stores: dict[bool, str]) -> None:
