@@ -7,12 +7,12 @@ from pathlib import Path
 from aftcast.reference.pages import ROOT
 from aftcast.reference.tables import TABLES
 
-_PLACE = re.compile(r"(<!-- made by `make reference`: (.+?) -->\n\n?).*?(\n?<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- made by `make reference`: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
     """Return a page with its tables as the code has them now; ``KeyError`` for a table that there is not."""
-    return _PLACE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", text)
+    return _PLACE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
 
 
 def places(text: str) -> list[str]:

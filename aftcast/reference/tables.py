@@ -11,6 +11,7 @@ from aftcast.configuration import Configuration, Detector, Forward, Model, Rule
 from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.quantities import duration_text, size_text
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
+from aftcast.reference.command_line import commands, options
 from streams.alerts.kinds import COMMON, EVIDENCE
 from streams.worker.metrics import FINDINGS, SERIES
 from streams.worker.model_metrics import MODELS
@@ -85,6 +86,8 @@ ROWS_BY_TABLE = ((ROWS, "Rows written, by `table`."),)
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "configuration": lambda: table("section", "key", "default", "meaning")(keys()),
+    "commands": lambda: table("command", "what it does")(commands()),
+    "options": lambda: table("command", "option", "default", "meaning")(options()),
     "metrics of partitions": lambda: _metrics((f"`{s.name}`", s.kind, s.explanation) for s in SERIES),
     "metrics of the worker": lambda: _metrics(told("counter", FINDINGS)),
     "metrics of models": lambda: _metrics(told("gauge", MODELS)),

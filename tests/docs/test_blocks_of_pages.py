@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import numpy as np
 import pytest
 import typer
@@ -19,6 +20,8 @@ from aftcast.loading import load
 from aftcast.reference.pages import ROOT, Block, Page, pages
 from aftcast.reference.shell import SHELL, Command, commands, script
 from schemas.records import RawBatch
+from streams.alerts.fingerprint import fingerprint
+from streams.alerts.kinds import COMMON, EVIDENCE
 from streams.decode import Decoder
 
 PAGES = [
@@ -87,6 +90,10 @@ def check(command: Command) -> None:
         assert importlib.util.find_spec(words[2]), f"{block.place}: no module {words[2]}"
     elif command.program.startswith("python") and len(words) > 1:
         assert block.tested_by or (ROOT / words[1]).is_file(), f"{block.place}: no file {words[1]}"
+    elif command.program == "sed":
+        change, file = words[-2:]
+        _, old, _, _ = change.split("|")
+        assert old in (ROOT / file).read_text(encoding="utf-8")
     elif command.program == "curl":
         # Pages of a worker on this machine, and ClickHouse's interface; what they answer has its own tests.
         address = r"http://127\.0\.0\.1:(9464/(metrics|healthz|readyz)|8123/.*)"
@@ -157,11 +164,19 @@ def test_a_json_block_is_json_and_events_are_those_that_the_worker_takes(block: 
         assert not Decoder().decode_inference(raw).dead_letters
     elif {"prediction_id", "label"} <= set(event):
         assert not Decoder().decode_labels(raw).dead_letters
-    elif {"model", "kind", "timestamp"} <= set(event) and "fingerprint" not in event:
-        contract = json.loads((ROOT / "schemas" / "lifecycle_event.avsc").read_text(encoding="utf-8"))
-        fields = {field["name"]: "default" not in field for field in contract["fields"]}
+    elif {"fingerprint", "status"} <= set(event):
+        assert set(event) == {field["name"] for field in contract("alert_event")["fields"]}
+        assert fastavro.validate(event, contract("alert_event"))
+        assert event["fingerprint"] == fingerprint(event["labels"])
+        assert set(event["evidence"]) <= {*COMMON, *EVIDENCE[event["kind"]]}
+    elif {"model", "kind", "timestamp"} <= set(event):
+        fields = {field["name"]: "default" not in field for field in contract("lifecycle_event")["fields"]}
         assert set(event) <= set(fields)
         assert {name for name, required in fields.items() if required} <= set(event)
+
+
+def contract(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "schemas" / f"{name}.avsc").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("block", of("yaml"))

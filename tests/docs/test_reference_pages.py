@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aftcast.cli import COMMANDS
 from aftcast.reference.__main__ import main, places, written
 from aftcast.reference.pages import ROOT
 from aftcast.reference.tables import TABLES, table
@@ -38,3 +39,9 @@ def test_a_place_for_a_table_that_there_is_not_is_an_error() -> None:
 
 def test_a_bar_within_a_cell_does_not_end_it() -> None:
     assert table("a")([["1|2"]]).splitlines()[-1] == "| 1\\|2 |"
+
+
+def test_all_commands_but_two_read_a_configuration_as_the_page_says() -> None:
+    without = {name for name, command in COMMANDS.items() if "config" not in command.__annotations__}
+    assert without == {"demo", "version"}
+    assert "All but `demo` and `version` read" in TEXTS["commands.md"]
