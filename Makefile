@@ -80,7 +80,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 -m "not kafka" $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not kafka" $(PYTEST_ARGS)
 
 # Without Java or Maven these skip with one line that says so; with CI=true they fail instead.
 kafka-test: $(VENV)/.test

@@ -1,15 +1,18 @@
 """Each bound on what comes in: taken at the bound, refused one past it, and listed in the documentation."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import pytest
 
 from schemas.contracts import encode_single_object
 from schemas.records import DecodedBatch, RawBatch
+from sinks.clickhouse import http_server
 from streams.decode import Decoder
 from streams.decode.decoder import LONGEST_REASON, SHOWN
 from streams.decode.framing import MAX_BYTES
@@ -84,3 +87,24 @@ def test_a_dead_letter_shows_the_beginning_of_what_came_and_no_more() -> None:
     (letter,) = decoded(json.dumps(EVENT | {"scores": {name: 2}}).encode()).dead_letters
     assert len(letter.reason) == LONGEST_REASON
     assert f"{SHOWN} characters, its reason {LONGEST_REASON}" in PAGE
+
+
+def test_a_statement_for_the_embedded_engine_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "BODY_LIMIT_BYTES", 1_000)
+
+    async def statuses() -> list[int]:
+        server = http_server.HttpServer(str(tmp_path / "store"))
+        port = await server.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                return [
+                    (await session.post(f"http://127.0.0.1:{port}/", data=b"SELECT 1".ljust(n))).status
+                    for n in (1_000, 1_001)
+                ]
+        finally:
+            await server.stop()
+
+    assert asyncio.run(statuses()) == [200, 413]
+    assert "| 1 GB | 413 |" in PAGE
