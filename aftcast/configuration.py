@@ -132,14 +132,24 @@ class Topics(Section):
     )
 
 
-class SchemaRegistry(Section):
+class Trusting(Section):
+    """Whom an https address must be signed by, and how we show ourselves."""
+
+    ca_file: str = Field(
+        "", description="authority that signed its certificate, in PEM; empty: those of the system"
+    )
+    certificate_file: str = Field("", description="our certificate, where it asks for one")
+    certificate_key_file: str = Field("", description="its key; empty: in the same file")
+
+
+class SchemaRegistry(Trusting):
     url: Annotated[str, BeforeValidator(_registry_url)] = Field("", description="empty: none")
     user: str = Field("", description="user at the registry")
     password: SecretStr | None = Field(None, description="its password; never printed")
     password_file: str = Field("", description=IN_A_FILE)
 
 
-class ClickHouse(Section):
+class ClickHouse(Trusting):
     url: Annotated[str, BeforeValidator(_clickhouse_url)] = Field(
         "http://localhost:8123", description="HTTP interface, or `chdb:///path` for the embedded engine"
     )

@@ -158,6 +158,8 @@ def _got(path: KeyPath, kind: str, value: Any) -> Any:
     field = _field(path)
     if field is not None and is_secret(field):
         return HIDDEN
+    if kind in ("model_type", "dict_type"):
+        return HIDDEN  # it would be a whole section, with what is secret in it
     if isinstance(value, str) and "@" in value and "//" in value:
         return "an address with a password"
     text = json.dumps(value, default=str, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """Secrets that stand in files: read once when the configuration is, so that no variable holds them."""
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from aftcast.configuration import Configuration
+from aftcast.configuration import Configuration, Trusting
 
 SUFFIX = "_file"
 LARGEST_BYTES = 65_536  # a password or a key in PEM; more was a wrong path
@@ -42,7 +43,7 @@ def with_secrets(configuration: Configuration) -> tuple[Configuration, list[Prob
         if secrets:
             read[section] = holder.model_copy(update=secrets)
     configuration = configuration.model_copy(update=read)
-    return configuration, found or list(_unfit(configuration))
+    return configuration, found or [*_unfit(configuration), *_unreadable(configuration)]
 
 
 def exposed_files(configuration: Configuration) -> list[str]:
@@ -78,6 +79,13 @@ def _secret(holder: BaseModel, name: str, file: str) -> str:
     if not (secret := text.rstrip("\r\n")):
         raise ValueError("must name a file that holds the secret; it is empty")
     return secret
+
+
+def _unreadable(configuration: Configuration) -> Iterator[Problem]:
+    for section, holder in _sections(configuration):
+        for key in Trusting.model_fields if isinstance(holder, Trusting) else ():
+            if (file := getattr(holder, key)) and not os.access(file, os.R_OK):
+                yield (section, key), "must name a file that this user can read", f'"{file}"'
 
 
 def _unfit(configuration: Configuration) -> Iterator[Problem]:

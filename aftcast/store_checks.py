@@ -1,5 +1,6 @@
 """What can be wrong with ClickHouse and the schema registry for aftcast."""
 
+import ssl
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -8,7 +9,7 @@ from aftcast.clock_checks import NowMs, machine_now_ms
 from aftcast.configuration import Configuration
 from aftcast.findings import Finding
 from aftcast.store_condition_checks import condition_findings
-from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
+from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, Tls, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.clickhouse.migrate import applied_migrations, migrations
 from sinks.clickhouse.views import outdated_views
@@ -20,7 +21,8 @@ def open_clickhouse(configuration: Configuration, answer_within_s: int = ANSWER_
     """Return a client without a database chosen, as one that may still have to be created needs it."""
     store = configuration.clickhouse
     password = store.password.get_secret_value() if store.password else ""
-    return connect(store.url, store.user, password, answer_within_s=answer_within_s)
+    tls = Tls(store.ca_file, store.certificate_file, store.certificate_key_file)
+    return connect(store.url, store.user, password, answer_within_s=answer_within_s, tls=tls)
 
 
 def clickhouse_findings(configuration: Configuration, now_ms: NowMs = machine_now_ms) -> list[Finding]:
@@ -79,7 +81,10 @@ def registry_findings(configuration: Configuration) -> list[Finding]:
             "Authorization", "Basic " + b64encode(f"{registry.user}:{secret}".encode()).decode()
         )
     try:
-        with urllib.request.urlopen(request, timeout=5):  # noqa: S310
+        trusted = ssl.create_default_context(cafile=registry.ca_file or None)
+        if registry.certificate_file:
+            trusted.load_cert_chain(registry.certificate_file, registry.certificate_key_file or None)
+        with urllib.request.urlopen(request, timeout=5, context=trusted):  # noqa: S310
             return [Finding("ok", "schema registry", f"reachable at {registry.url}")]
     except urllib.error.HTTPError as error:
         remedy = "check [schema_registry] url, user and password"

@@ -24,7 +24,7 @@ from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
 from aftcast.rights_at_start import check_start
 from aftcast.warm_up import is_warm, warm_up
-from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, connect
+from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, Tls, connect
 from sinks.clickhouse.errors import ClickHouseError
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
@@ -56,6 +56,13 @@ def registry_of(configuration: Configuration) -> ConfluentRegistry | None:
     if settings.user:
         secret = settings.password.get_secret_value() if settings.password else ""
         options["basic.auth.user.info"] = f"{settings.user}:{secret}"
+    if settings.url.startswith("https"):
+        files = {
+            "ssl.ca.location": settings.ca_file,
+            "ssl.certificate.location": settings.certificate_file,
+            "ssl.key.location": settings.certificate_key_file,
+        }
+        options |= {name: file for name, file in files.items() if file}
     return ConfluentRegistry(settings.url, options)
 
 
@@ -109,7 +116,8 @@ def raw_writer(
 def open_database(configuration: Configuration, answer_within_s: int = ANSWER_TIMEOUT_S) -> Client:
     store = configuration.clickhouse
     password = store.password.get_secret_value() if store.password else ""
-    return connect(store.url, store.user, password, store.database, answer_within_s)
+    tls = Tls(store.ca_file, store.certificate_file, store.certificate_key_file)
+    return connect(store.url, store.user, password, store.database, answer_within_s, tls)
 
 
 def run(configuration: Configuration, role: Role, *, with_page: bool = False) -> int:

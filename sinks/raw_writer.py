@@ -43,7 +43,7 @@ class RawWriterSettings:
     record after a silence does not wait.
     """
 
-    kafka: Mapping[str, str]
+    kafka: Mapping[str, str] = field(repr=False)  # holds passwords
     topics: RawTopics = field(default_factory=RawTopics)
     group: str = "aftcast-raw"
     database: str = "aftcast"

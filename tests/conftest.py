@@ -33,6 +33,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(
             f"{count} tests on a real Kafka did not run: {missing_tools()}", yellow=True
         )
+    skipped = terminalreporter.stats.get("skipped", ())
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    for reason in sorted({reason for reason in reasons if "needs a Chromium" in reason}):
+        told = reason.removeprefix("Skipped: ")
+        terminalreporter.write_line(
+            f"{reasons.count(reason)} tests in a browser did not run: {told}", yellow=True
+        )
 
 
 @pytest.fixture(scope="session")

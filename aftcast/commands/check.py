@@ -40,6 +40,7 @@ def _parts(config: Path | None) -> "Iterator[list[Finding]]":
     from aftcast.forward_checks import forward_findings
     from aftcast.kafka_checks import kafka_findings
     from aftcast.loading import ConfigurationError, load
+    from aftcast.secret_files import exposed_files
     from aftcast.state_looking import state_findings
     from aftcast.store_checks import clickhouse_findings, registry_findings
 
@@ -49,7 +50,11 @@ def _parts(config: Path | None) -> "Iterator[list[Finding]]":
         remedy = "docs/configuration.md lists every key"
         yield [Finding("failure", "configuration", line, remedy) for line in str(error).splitlines()]
         return
-    yield [Finding("ok", "configuration", "every key is known and right")]
+    exposed = [
+        Finding("warning", f"secret {file}", "every user of this machine may read it", f"chmod 600 {file}")
+        for file in exposed_files(configuration)
+    ]
+    yield [Finding("ok", "configuration", "every key is known and right"), *exposed]
     kafka = kafka_findings(configuration)
     yield kafka
     if not failures(kafka):

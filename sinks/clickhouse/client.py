@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,30 @@ REMEDIES = {
     516: "check clickhouse.user and clickhouse.password",
     497: "grant the user what the statement needs",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM for an ``https`` address; empty: the system's authorities, and no certificate of ours.
+
+    With a password the certificate only opens the connection, without one it is the user's proof.
+    """
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+    def options(self, password: str) -> dict[str, Any]:
+        given = {
+            "ca_cert": self.ca_file, "client_cert": self.certificate_file, "client_cert_key": self.key_file
+        }  # fmt: skip
+        options: dict[str, Any] = {name: file for name, file in given.items() if file}
+        if self.certificate_file:
+            options["tls_mode"] = "strict" if password else "mutual"
+        return options
+
+
+NO_TLS = Tls()
 
 
 class Client:
@@ -94,6 +119,7 @@ def connect(
     password: str = "",
     database: str | None = None,
     answer_within_s: int = ANSWER_TIMEOUT_S,
+    tls: Tls = NO_TLS,
 ) -> Client:
     """Return a client for ``http://host:port``, ``https://host:port`` or ``chdb:///path``.
 
@@ -131,6 +157,7 @@ def connect(
             send_receive_timeout=answer_within_s,
             # A session runs one statement at a time, and nothing here lives longer than a statement.
             autogenerate_session_id=False,
+            **(tls.options(password) if parts.scheme == "https" else {}),
         )
     return Client(driver, address)
 

@@ -31,7 +31,7 @@ class WorkerSettings:
     ``metrics_port`` 0 takes any free port; None serves no metrics.
     """
 
-    kafka: Mapping[str, str]
+    kafka: Mapping[str, str] = field(repr=False)  # holds passwords
     group: str = "aftcast"
     topics: TopicNames = field(default_factory=TopicNames)
     join: JoinSettings = field(default_factory=JoinSettings)

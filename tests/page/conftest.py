@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from browser_visit import NO_CHROMIUM, Visit, chromium_path
 from page_data import fill
+from playwright.sync_api import Browser, sync_playwright
 from served_page import DATABASE, Filled, page_over
 
 from sinks.clickhouse.client import connect
@@ -36,3 +38,24 @@ def page(filled: Filled) -> Iterator[str]:
     """Give the address of a page over eight hours of traffic."""
     with page_over(filled.url) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Give a real Chromium without a window; without one the test is skipped, with the remedy."""
+    found = chromium_path()
+    if found is None:
+        pytest.skip(NO_CHROMIUM)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--headless=new"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """Open pages in a browser of the test's own; whatever the console says fails the test at its end."""
+    visit = Visit(chromium)
+    yield visit
+    visit.close()
+    assert visit.complaints == []

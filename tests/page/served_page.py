@@ -44,11 +44,15 @@ class Filled:
 
 
 def page_over(
-    url: str, guard: Guard | None = None, switches: Switchboard | None = None, answer_within_s: int = 12
+    url: str,
+    guard: Guard | None = None,
+    switches: Switchboard | None = None,
+    answer_within_s: int = 12,
+    database: str = DATABASE,
 ) -> PageServer:
     """Return a page's server, not yet started, at any port of this machine."""
     asker = Asker(
-        lambda: connect(url, database=DATABASE, answer_within_s=answer_within_s), DATABASE, PANE_MS // 1000
+        lambda: connect(url, database=database, answer_within_s=answer_within_s), database, PANE_MS // 1000
     )
     settings = PageSettings("test", "12h")
     return PageServer(Page(asker, guard or Guard("127.0.0.1"), settings, switches), asker, "127.0.0.1", 0)

@@ -125,7 +125,7 @@ def in_avro(event: dict[str, Any], label: bool) -> bytes:
 
 @pytest.mark.parametrize("encoded", [in_json, in_avro])
 @pytest.mark.parametrize("label", [False, True])
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_each_field_becomes_what_its_rule_says_and_every_other_stays(
     encoded: Any, label: bool, data: st.DataObject

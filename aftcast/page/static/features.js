@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { seriesColour } from "./colours.js";
 import { h, keyed, replace, setText } from "./element.js";
 import { clock, count, moment, seconds, share, significant } from "./format.js";
-import { badge, empty, marksOf, section, spark } from "./parts.js";
+import { badge, empty, marksOf, rangeOf, section, spark } from "./parts.js";
 
 export function featuresSection(answers, chosen) {
   const { root, body } = section("Features against their reference", () => [answers().features, answers().distribution, answers().drifts]);
@@ -43,7 +43,7 @@ export function featuresSection(answers, chosen) {
         : distributionTable(distribution.items));
     }
     const own = features.items.filter((row) => row.feature === chosen.feature && row.model_version === chosen.version && row.psi !== null);
-    const range = [seconds(features.start), seconds(features.end)];
+    const range = rangeOf(features, own.map((row) => row.window_start));
     course.update({
       x: own.map((row) => seconds(row.window_start)),
       range,

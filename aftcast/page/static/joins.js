@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { colour } from "./colours.js";
 import { h, replace } from "./element.js";
 import { count, seconds, share } from "./format.js";
-import { marksOf, section } from "./parts.js";
+import { marksOf, rangeOf, section } from "./parts.js";
 
 const PARTS = [
   ["matched", "matched", "Predictions that have their label."],
@@ -67,7 +67,7 @@ function linesOf({ quality, lifecycle, alerts }) {
     one.labelled += row.labelled;
   }
   const times = [...byTime.keys()].sort();
-  const range = [seconds(quality.start), seconds(quality.end)];
+  const range = rangeOf(quality, times);
   return {
     x: times.map(seconds),
     range,

@@ -48,11 +48,13 @@ export function watch(name, said, everyMs, show, path = null) {
     if (one.running || one.stopped || document.hidden) return;
     one.running = true;
     let next = everyMs;
+    const began = performance.now();
     try {
       const answer = path === null ? await ask(name, said()) : await get(path);
       if (one.stopped) return;
       show(answer);
       note(null);
+      next = Math.max(everyMs, 4 * (performance.now() - began)); // a busy machine is asked less often
     } catch (error) {
       if (one.stopped) return;
       next = Math.max(RETRY_MS, everyMs);

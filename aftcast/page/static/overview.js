@@ -20,7 +20,8 @@ export function overview(place, chosen) {
   const joins = joinsSection(() => answers, null);
   const lifecycle = lifecycleSection(() => answers.lifecycle);
   const letters = lettersSection(() => answers.dead_letters);
-  place.append(models.root, alerts.root, h("div", { class: "column" }, joins.root, lifecycle.root), letters.root);
+  const heading = h("h1", { class: "hidden", tabindex: "-1" }, "Models at a glance");
+  place.append(heading, models.root, alerts.root, h("div", { class: "column" }, joins.root, lifecycle.root), letters.root);
 
   function draw() {
     if (answers.overview === undefined) return;

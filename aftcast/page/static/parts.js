@@ -78,4 +78,10 @@ export function marksOf(lifecycle, alerts, end) {
   return { marks: marks.sort((a, b) => a.at - b.at), places };
 }
 
+// What is chosen, without the part before there was anything.
+export function rangeOf(answer, times) {
+  const start = times.length === 0 ? answer.start : times[0];
+  return [Math.max(seconds(answer.start), seconds(start)), seconds(answer.end)];
+}
+
 export const modelPath = (model) => `#/model/${encodeURIComponent(model)}`;

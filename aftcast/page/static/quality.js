@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { seriesColour } from "./colours.js";
 import { h, setText } from "./element.js";
 import { figure, nameOf, seconds, share } from "./format.js";
-import { choice, marksOf, section } from "./parts.js";
+import { choice, marksOf, rangeOf, section } from "./parts.js";
 
 const MOST_VERSIONS = 4;
 
@@ -26,7 +26,7 @@ export function qualitySection(answers, chosen, figures) {
     if (quality === undefined) return;
     const versions = versionsOf(quality);
     const times = [...new Set(quality.items.map((row) => row.window_start))].sort();
-    const range = [seconds(quality.start), seconds(quality.end)];
+    const range = rangeOf(quality, times);
     const common = { x: times.map(seconds), range, ...marksOf(lifecycle, alerts, range[1]) };
     const lines = [];
     const shares = [];
