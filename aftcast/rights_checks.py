@@ -1,29 +1,25 @@
 """Which rights this user has on topics and groups of Kafka, against those that aftcast's parts need."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
 from aftcast.findings import Finding
 from aftcast.kafka_admin import KafkaAdmin
+from aftcast.privileges import Part, kafka_rights
 
-READS = frozenset({"READ", "DESCRIBE"})
-WRITES = frozenset({"WRITE", "DESCRIBE"})
+WORKING: tuple[Part, ...] = ("streams", "raw", "forward")
 
 
 def needed_on_topics(configuration: Configuration) -> dict[str, frozenset[str]]:
     """Return the operations on each topic that a worker of both roles and the forwarder need."""
-    topics = configuration.topics
-    inputs = dict.fromkeys((topics.inference, topics.labels, topics.lifecycle), READS)
-    own = (
-        topics.alerts,
-        topics.dead_letters,
-        topics.pane_updates,
-        topics.findings,
-        topics.state,
-        topics.journal,
-    )
-    return inputs | dict.fromkeys(own, READS | WRITES)
+    found: dict[str, frozenset[str]] = defaultdict(frozenset)
+    rights = kafka_rights(configuration)
+    for right in (right for part in WORKING for right in rights[part] if right.kind == "topic"):
+        # Who may read or write may describe.
+        found[right.name] |= {"DESCRIBE", *(operation.upper() for operation in right.operations)}
+    return dict(found)
 
 
 def groups_of(configuration: Configuration) -> list[str]:
