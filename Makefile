@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards docs docs-links reference secrets clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures page-pictures dashboards docs docs-links reference secrets audit clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -21,11 +21,13 @@ help:
 	@echo "make fuzz    a million broken messages through the worker's decoder; all: CHAOS_ARGS=\"--seed 1\""
 	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
+	@echo "make page-pictures  draws those of the page again, in a real Chromium"
 	@echo "make dashboards  writes the files of Grafana's dashboards again"
 	@echo "make docs    builds the documentation into site/, offline; make docs-links: only whether links lead somewhere"
 	@echo "make reference  writes the tables of the documentation that are made from the code"
 
 	@echo "make secrets   makes up the passwords that the compose file needs, into .env"
+	@echo "make audit   asks PyPI's advisory service about every installed package"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
 # uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
@@ -78,7 +80,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 -m "not kafka" $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not kafka" $(PYTEST_ARGS)
 
 # Without Java or Maven these skip with one line that says so; with CI=true they fail instead.
 kafka-test: $(VENV)/.test
@@ -107,6 +109,10 @@ pictures: $(VENV)/.docs
 	$(BIN)/python docs/pictures/draw.py
 	$(BIN)/python docs/pictures/house.py
 
+# Of the tests' own traffic; needs a Chromium.
+page-pictures: $(VENV)/.test
+	AFTCAST_PICTURES=docs/pictures $(BIN)/pytest -q -m browser -k everybody tests/page
+
 dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
 
@@ -121,6 +127,13 @@ reference: $(VENV)/.docs
 
 secrets:
 	@$(PYTHON) docker/make_secrets.py
+
+# In an environment of its own: what audits must not change what is audited.
+audit: $(VENV)/.demo
+	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"; }
+	@$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  --format json --progress-spinner off 2>/dev/null | $(BIN)/python tests/security/audit_report.py
 
 clean:
 	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,7 +1,6 @@
 """A pane's cumulative row: the columns of pane-updates and of the table ``rollups``, all of them additive."""
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 from math import exp, fsum, log
 
 import numpy as np
@@ -200,48 +199,6 @@ def add_bins(parts: list[IntArray]) -> IntArray:
     for bins in parts:
         total[: len(bins)] += bins
     return total
-
-
-def read_panes(rows: pa.RecordBatch) -> list[PaneSums]:
-    """Return one ``PaneSums`` per row of a batch with the schema ``PANE_COLUMNS``, in its order."""
-    if not rows.num_rows:
-        return []
-    columns = {name: rows.column(name).to_pylist() for name in ("label_m2", *MAPS, "examples")}
-    counts = zip(*(rows.column(name).to_pylist() for name in COUNTS), strict=True)
-    sums = zip(*(rows.column(name).to_pylist() for name in SUMS), strict=True)
-    histograms = {name: _lists(rows.column(name)) for name in HISTOGRAMS}
-    class_bins = {name: _bins_by_class(rows.column(name)) for name in CLASS_BINS}
-    panes = []
-    for i, (count, total) in enumerate(zip(counts, sums, strict=True)):
-        count_of = dict(zip(COUNTS, count, strict=True))
-        total_of = dict(zip(SUMS, total, strict=True))
-        weight = count_of["reg_n"] + count_of["reg_extra"] / WEIGHT_UNITS
-        panes.append(
-            PaneSums(
-                counts=count_of,
-                terms={name: [x] if x else [] for name, x in total_of.items()},
-                maps={name: dict(columns[name][i]) for name in MAPS},
-                histograms={name: lists[i] for name, lists in histograms.items()},
-                class_bins={name: bins[i] for name, bins in class_bins.items()},
-                moments=[(weight, total_of["label_sum"], columns["label_m2"][i])] if weight else [],
-                examples=columns["examples"][i],
-            )
-        )
-    return panes
-
-
-def _lists(column: pa.ListArray) -> list[IntArray]:
-    values = np.asarray(column.values, dtype=np.int64)
-    offsets = np.asarray(column.offsets).tolist()
-    return [values[begin:end] for begin, end in pairwise(offsets)]
-
-
-def _bins_by_class(column: pa.MapArray) -> list[dict[str, IntArray]]:
-    begin, end = column.offsets[0].as_py(), column.offsets[-1].as_py()
-    names = column.keys.slice(begin, end - begin).to_pylist()
-    bins = _lists(column.items.slice(begin, end - begin))
-    offsets = (np.asarray(column.offsets) - begin).tolist()
-    return [dict(zip(names[a:b], bins[a:b], strict=True)) for a, b in pairwise(offsets)]
 
 
 def age_bin(age_ms: float) -> int:

@@ -12,7 +12,8 @@ import orjson
 from schemas.figures import CLASS_QUALITY_COLUMNS, MODEL_QUALITY_COLUMNS
 from schemas.findings import AlertEvent, DriftEvent, Task
 from schemas.messages import alert_document, dead_letter_document
-from schemas.panes import PaneSums, read_panes
+from schemas.pane_reading import read_panes
+from schemas.panes import PaneSums
 from schemas.records import DeadLetter
 from schemas.settings import MonitorSettings
 from streams.metrics import class_quality, task_of

@@ -8,6 +8,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.pane_reading import PaneReader
 from schemas.panes import (
     CLASS_BINS,
     COUNTS,
@@ -17,7 +18,6 @@ from schemas.panes import (
     SUMS,
     PaneSums,
     add_bins,
-    read_panes,
 )
 from schemas.records import IntArray
 
@@ -37,6 +37,7 @@ class Source:
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
+        self._reader: PaneReader | None = None
         self._rows: list[Row] = []
         self._live = 0
 
@@ -46,12 +47,18 @@ class Source:
         self._live += 1
         return row
 
+    def read(self, index: int) -> PaneSums:
+        if self._reader is None:
+            self._reader = PaneReader(self.batch)
+        return self._reader.read(index)
+
     def release(self, row: "Row") -> None:
         row.source = None
         self._live -= 1
         if 0 < self._live * 4 <= len(self._rows):
             self._rows = [kept for kept in self._rows if kept.source is self]
             self.batch = self.batch.take(pa.array([kept.index for kept in self._rows], pa.int64()))
+            self._reader = None
             for index, kept in enumerate(self._rows):
                 kept.index = index
 
@@ -68,7 +75,7 @@ class Row:
     def read(self) -> PaneSums:
         if self.sums is None:
             assert self.source is not None, "a row that was replaced is not read"  # noqa: S101
-            (self.sums,) = read_panes(self.source.batch.slice(self.index, 1))
+            self.sums = self.source.read(self.index)
         return self.sums
 
 

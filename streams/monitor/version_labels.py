@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from schemas.findings import Calibration, DelayCurve
-from schemas.panes import PaneSums, add_bins, age_bin, read_panes
+from schemas.panes import PaneSums, add_bins, age_bin
 from schemas.settings import HOUR_MS
 from streams.maturity import Cohorts, Slice
 from streams.maturity.cohorts import Cohort, Outcome, cohort_of
@@ -77,7 +77,7 @@ def pane_sums(series: Series, start_ms: int) -> PaneSums:
     for partition in sorted(pane.rows):
         row = pane.rows[partition]
         if row.sums is None and row.source is not None:
-            total.add(read_panes(row.source.batch.slice(row.index, 1))[0])
+            total.add(row.source.read(row.index))
         else:
             total.add(row.read())
     return total

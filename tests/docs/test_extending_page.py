@@ -49,7 +49,7 @@ FIGURE = """
 from pathlib import Path
 from pane_oracle import Joined, pane_rows
 from aftcast.configuration import Rule
-from schemas.panes import read_panes
+from schemas.pane_reading import read_panes
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writers import Writer

@@ -14,7 +14,8 @@ from test_worker_on_kafka import Place, place, until  # noqa: F401
 from aftcast.configuration import Configuration
 from aftcast.replay import run_replay
 from schemas import messages
-from schemas.panes import PaneSums, read_panes
+from schemas.pane_reading import read_panes
+from schemas.panes import PaneSums
 from streams.metrics import class_quality, model_quality, task_of
 
 sys.path.append(str(Path(__file__).parents[1] / "replay"))

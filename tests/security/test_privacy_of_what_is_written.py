@@ -40,7 +40,7 @@ min_labelled = 10
 def events() -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     rng = np.random.default_rng(7)
     predictions, labels = [], []
-    for i, time_ms in enumerate(np.sort(START_MS + rng.integers(0, 2 * 3_600_000, 400)).tolist()):
+    for i, time_ms in enumerate(np.sort(START_MS + rng.integers(0, 3_600_000, 300)).tolist()):
         who = f"{PERSONAL}-{i % 5}"
         predictions.append(
             {
@@ -86,7 +86,7 @@ def replayed(folder: Path, configuration: Configuration) -> dict[str, str]:
         files[-1].write_text("".join(json.dumps(record) + "\n" for record in records))
     window_ms, out = 3_600_000, folder / "out"
     run_replay(
-        [files[0]], [files[1]], [files[2]], configuration, window_ms, True, START_MS + 3 * window_ms, out
+        [files[0]], [files[1]], [files[2]], configuration, window_ms, True, START_MS + 2 * window_ms, out
     )
     return {file.name: file.read_text() for file in out.iterdir()}
 

@@ -182,8 +182,12 @@ def test_the_raw_role_copies_what_is_sent_into_clickhouse(users: Users, tmp_path
 
 def test_people_read_alerts_dead_letters_and_state_and_check_looks_at_everything(users: Users) -> None:
     reader = users.configuration("reader")
-    for topic in (reader.topics.alerts, reader.topics.dead_letters):
-        assert list(values(users.options("reader"), topic, from_beginning=True, follow=False)) == []
+    read = {
+        topic: list(values(users.options("reader"), topic, from_beginning=True, follow=False))
+        for topic in (reader.topics.alerts, reader.topics.dead_letters)
+    }
+    assert read[reader.topics.alerts] == []
+    assert all(b"malformed_json" in letter for letter in read[reader.topics.dead_letters])
     assert look(reader, [], time.time_ns() // 1_000_000).partitions[0].checkpoint is not None
     found = kafka_findings(users.configuration("check"))
     assert [one for one in found if one.grade == "failure"] == []

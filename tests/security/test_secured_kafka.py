@@ -13,6 +13,8 @@ from aftcast.failure import Failure
 from aftcast.kafka_admin import KafkaAdmin
 from aftcast.kafka_entry import check_entry
 from aftcast.setting_up import set_up_topics
+from aftcast.topic_reading import records
+from schemas import messages
 
 pytestmark = pytest.mark.kafka
 WRONG = "hunter2"
@@ -125,3 +127,32 @@ def test_where_nobody_answers_nothing_is_refused() -> None:
     begun_s = time.monotonic()
     check_entry(configured({"bootstrap_servers": "127.0.0.1:1"}).kafka.client_options())
     assert time.monotonic() - begun_s < 4
+
+
+def test_no_topic_holds_what_privacy_takes_away_from_events(secured: Secured, topics: Configuration) -> None:
+    rules = {
+        "AFTCAST_PRIVACY__HASH": '["segments.who", "features.who", "prediction_id"]',
+        "AFTCAST_PRIVACY__DROP": '["features.mail", "trace_id", "request_id"]',
+        "AFTCAST_PRIVACY__KEY": "a key of the tests",
+    }
+    before = topics.topics.model_dump(exclude={"partitions"})
+    own = {f"AFTCAST_TOPICS__{key}".upper(): f"private-{name}" for key, name in before.items()}
+    group = {"AFTCAST_KAFKA__GROUP": "private"}
+    configuration = configured(secured.options("SASL_SSL", "SCRAM-SHA-512"), **rules, **own, **group)
+    set_up_topics(configuration)
+    assert asyncio.run(rolled_up(configuration, "fraud"))
+    options = configuration.kafka.client_options()
+    names = [getattr(configuration.topics, key) for key in before if key not in ("inference", "labels")]
+    written: dict[str, list[bytes]] = {name: [] for name in names}
+    for record in records(options, names, from_beginning=True, follow=False):
+        value, kind = record.value() or b"", messages.header_of(record.headers())
+        told = [record.key() or b"", value, repr(record.headers()).encode()]
+        if read := {messages.PANES: messages.decode_panes, messages.FEATURES: messages.decode_features}.get(
+            kind or b""
+        ):  # their bodies are compressed
+            told.append(repr(read(value).to_pylist()).encode())
+        written[record.topic() or ""] += told
+    for key in ("pane_updates", "dead_letters", "state"):
+        assert written[getattr(configuration.topics, key)], key
+    assert any(b"who=" in told for told in written[configuration.topics.pane_updates])
+    assert [name for name, told in written.items() if any(b"alice" in one for one in told)] == []

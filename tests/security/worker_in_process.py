@@ -8,9 +8,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from aftcast.configuration import Configuration
 from aftcast.loading import load
-from aftcast.working import worker_settings
+from aftcast.working import decoder_of, worker_settings
 from schemas import messages
-from streams.decode import Decoder
 from streams.worker.worker import Worker
 
 WITHIN_S = 40.0
@@ -24,8 +23,11 @@ def configured(kafka: dict[str, str], **more: str) -> Configuration:
 def send(options: dict[str, str], topic: str, model: str) -> None:
     producer = Producer({**options, "partitioner": "murmur2_random"})
     now_ms = time.time_ns() // 1_000_000
-    event = {"prediction_id": model, "model": model, "timestamp": now_ms, "prediction": 1}
-    producer.produce(topic, json.dumps(event).encode(), model.encode())
+    event = {"prediction_id": f"alice-{model}", "model": model, "timestamp": now_ms, "prediction": 1}
+    event |= {"features": {"mail": "alice@a", "who": "alice-1"}, "segments": {"who": "alice-2"}}
+    event |= {"request_id": "alice-3", "trace_id": "alice-4"}
+    producer.produce(topic, json.dumps(event).encode(), b"alice-key")
+    producer.produce(topic, b'{"prediction_id": "alice-5"', b"alice-key")
     assert producer.flush(20) == 0
 
 
@@ -55,7 +57,7 @@ async def rolled_up(
 
     ``sender`` and ``reader`` are the options of who produces and who looks, the worker's own unless given.
     """
-    worker = Worker(worker_settings(configuration), Decoder())
+    worker = Worker(worker_settings(configuration), decoder_of(configuration))
     options, names = configuration.kafka.client_options(), configuration.topics
     reader = reader or options
     ends_s = time.monotonic() + WITHIN_S

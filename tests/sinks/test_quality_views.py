@@ -33,6 +33,7 @@ from sklearn.metrics import (
 
 from schemas.figures import CLASS_QUALITY_COLUMNS, MODEL_QUALITY_COLUMNS
 from schemas.findings import Calibration, ModelState
+from schemas.pane_reading import read_panes
 from schemas.panes import (
     CLASS_BINS,
     COUNTS,
@@ -42,7 +43,6 @@ from schemas.panes import (
     SUMS,
     PaneSums,
     duration_quantile,
-    read_panes,
 )
 from sinks.clickhouse.writers import Writer
 from streams.metrics.classification import class_quality
