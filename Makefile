@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures dashboards docs docs-links reference secrets audit sbom clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures page-pictures dashboards docs docs-links reference secrets audit sbom clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz    a million broken messages through the worker's decoder; all: CHAOS_ARGS=\"--seed 1\""
 	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
+	@echo "make page-pictures  draws those of the page again, in a real Chromium"
 	@echo "make dashboards  writes the files of Grafana's dashboards again"
 	@echo "make docs    builds the documentation into site/, offline; make docs-links: only whether links lead somewhere"
 	@echo "make reference  writes the tables of the documentation that are made from the code"
@@ -107,6 +108,10 @@ fuzz: $(VENV)/.test
 pictures: $(VENV)/.docs
 	$(BIN)/python docs/pictures/draw.py
 	$(BIN)/python docs/pictures/house.py
+
+# Of the tests' own traffic; needs a Chromium.
+page-pictures: $(VENV)/.test
+	AFTCAST_PICTURES=docs/pictures $(BIN)/pytest -q -m browser -k everybody tests/page
 
 dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards

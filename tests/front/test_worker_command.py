@@ -80,10 +80,13 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 @pytest.mark.slow
 def test_both_roles_count_what_was_sent_and_stop_with_code_0_when_told_to(installation: Installation) -> None:
     installation.run("setup", "--partitions", "2")
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    worker = installation.start("worker", "--metrics-port", str(port))
+        other.bind(("127.0.0.1", 0))
+        port, page_port = probe.getsockname()[1], other.getsockname()[1]
+    worker = installation.start(
+        "worker", "--metrics-port", str(port), "--page", "--page-port", str(page_port)
+    )
     try:
         installation.run("simulate", "--duration", "2m", "--speed", "40", "--rate", "1000")
         until_s = time.monotonic() + 60
@@ -103,6 +106,10 @@ def test_both_roles_count_what_was_sent_and_stop_with_code_0_when_told_to(instal
         written = [line for line in metrics.splitlines() if line.startswith("aftcast_raw_written_total ")]
         assert float(written[0].split()[1]) > 0, "the raw role is not on the same page"
         assert 'aftcast_labels_read_total{partition="0"}' in metrics
+        question = f"http://127.0.0.1:{page_port}/api/joins?span=1h"
+        with urllib.request.urlopen(question, timeout=20) as answer:
+            shown = {tuple(row[:2]): row[2] for row in json.load(answer)["rows"]}
+        assert shown == {(row["model"], row["model_version"]): int(row["n"]) for row in sums}
     finally:
         began_s = time.monotonic()
         worker.send_signal(signal.SIGTERM)

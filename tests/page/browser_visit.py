@@ -68,6 +68,12 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+def picture_for_the_documentation(page: Page, name: str) -> None:
+    """Write what a screen shows, where somebody asked for it (``make page-pictures``)."""
+    if folder := os.environ.get("AFTCAST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"page-{name}.png")
+
+
 def picture(page: Page, name: str) -> Path:
     PICTURES.mkdir(exist_ok=True)
     path = PICTURES / f"{name}.png"

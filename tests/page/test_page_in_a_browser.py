@@ -5,7 +5,7 @@ from typing import get_args
 from urllib.parse import quote
 
 import pytest
-from browser_visit import Look, Visit, picture, violations
+from browser_visit import Look, Visit, picture, picture_for_the_documentation, violations
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect
 from served_page import DATABASE, HOSTILE, Filled, Gate, ask, items, page_over
@@ -20,6 +20,8 @@ pytestmark = pytest.mark.browser
 LARGEST_PAGE_BYTES = 100_000
 TOKEN = "a-token-of-these-tests"  # noqa: S105
 DRAWN = ".plot canvas"
+MODEL = "#/model/fraud"
+DOCUMENTED = {("light", ""): "models", ("dark", MODEL): "model", ("phone", MODEL): "phone"}
 
 
 @pytest.fixture
@@ -75,6 +77,8 @@ def test_everybody_can_read_it_in_light_in_dark_and_on_a_phone(
 ) -> None:
     tab = visit.open(page + view, look)
     shown(tab)
+    if (look, view) in DOCUMENTED:
+        picture_for_the_documentation(tab, DOCUMENTED[look, view])
     for summary in tab.locator("details > summary").all()[:3]:
         summary.click()
     picture(tab, f"{look}-{'model' if view else 'overview'}")

@@ -92,7 +92,7 @@ function alertRow() {
 
 function evidenceOf(alert) {
   const { newest } = alert;
-  const facts = Object.entries(newest.evidence).map(([name, value]) => [name.replaceAll("_", " "), plain(name, value)]);
+  const facts = Object.entries(newest.evidence).map(([name, value]) => [name.replaceAll("_", " "), plain(value)]);
   const about = [["rule", newest.rule], ["kind", newest.kind], ["model", `${newest.model} ${newest.model_version}`.trim()],
     ["segment", newest.segment], ["feature", newest.feature], ["metric", newest.metric], ["value", significant(newest.value)],
     ["threshold", significant(newest.threshold)], ["window", `${moment(newest.window_start)} to ${moment(newest.window_end)}`]]
@@ -109,23 +109,29 @@ const facing = (caption, facts) => h("table", { class: "facts" }, h("caption", {
   h("tbody", {}, facts.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)))));
 
 // Values of evidence are JSON scalars; some are texts that hold JSON again.
-function plain(name, text) {
+function plain(text) {
   try {
     const value = JSON.parse(text);
-    if (name.endsWith("_at") && typeof value === "number") return moment(value);
-    if (typeof value === "number" && !Number.isInteger(value)) return significant(value);
-    return typeof value === "string" ? unfolded(value) : String(value);
+    return typeof value === "string" ? unfolded(value) : part(value);
   } catch {
     return text;
   }
+}
+
+const EARLIEST_MS = 946684800000; // 2000: no count of anything is as large, and every time is
+
+function part(value) {
+  if (Array.isArray(value)) return value.map(part).join(", ");
+  if (typeof value === "object" && value !== null) return Object.entries(value).map(([name, one]) => `${name.replaceAll("_", " ")} ${part(one)}`).join(", ");
+  if (typeof value !== "number") return String(value);
+  return value > EARLIEST_MS ? moment(value) : Number.isInteger(value) ? String(value) : significant(value);
 }
 
 function unfolded(text) {
   if (!/^[[{]/.test(text)) return text;
   try {
     const value = JSON.parse(text);
-    const part = (one) => (typeof one === "number" ? significant(one) : typeof one === "object" ? JSON.stringify(one) : String(one));
-    return Array.isArray(value) ? value.map(part).join(", ") : Object.entries(value).map(([name, one]) => `${name}: ${part(one)}`).join(", ");
+    return Array.isArray(value) ? value.map(part).join("; ") : part(value);
   } catch {
     return text;
   }

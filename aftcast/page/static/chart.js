@@ -6,6 +6,7 @@ import { moment } from "./format.js";
 import { tableOf } from "./table.js";
 
 const HEIGHT = 220;
+const ROOM_FOR_NAMES = 180; // lower charts show marks without their names
 const inUtc = (second) => uPlot.tzDate(new Date(second * 1000), "Etc/UTC");
 const DAY = 86400;
 // For each distance of ticks: the usual text, and what is added where a year or a day begins.
@@ -62,7 +63,7 @@ export function chart(about, { format, along = TIME, zero = false, height = HEIG
         }))],
         bands: data.lines.flatMap((line, i) =>
           line.band === undefined ? [] : [{ series: [i + 1, line.band + 1], fill: faint(line.fill, 0.16) }]),
-        hooks: { drawClear: [(u) => shade(u, data.places ?? [])], draw: [(u) => flag(u, data.marks ?? [])], setCursor: [read] },
+        hooks: { drawClear: [(u) => shade(u, data.places ?? [])], draw: [(u) => flag(u, data.marks ?? [], height >= ROOM_FOR_NAMES)], setCursor: [read] },
       },
       table_of(data),
       plot,
@@ -153,12 +154,13 @@ function shade(u, places) {
 }
 
 // Deployments and alerts: a line each, with its name where there is room.
-function flag(u, marks) {
+function flag(u, marks, named) {
   const { ctx, bbox } = u;
   const scale = devicePixelRatio;
   ctx.save();
   ctx.font = `${11 * scale}px system-ui`;
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   let free = -Infinity;
   for (const mark of marks) {
     const at = Math.round(u.valToPos(mark.at, "x", true));
@@ -173,7 +175,7 @@ function flag(u, marks) {
     const text = mark.text.length > 28 ? `${mark.text.slice(0, 27)}…` : mark.text;
     const wide = ctx.measureText(text).width + 8 * scale;
     const left = at + wide > bbox.left + bbox.width ? at - wide : at + 4 * scale;
-    if (left > free) {
+    if (named && left > free) {
       ctx.fillText(text, left, bbox.top + 2 * scale);
       free = left + wide;
     }

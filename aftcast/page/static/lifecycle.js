@@ -16,7 +16,7 @@ export function lifecycleSection(answer) {
       ? empty("Nothing in this time. Events on the topic lifecycle-events are marked on every chart, and named in alerts that begin near them.")
       : h("ol", { class: "events" }, items.slice(0, 30).map((event) => h("li", {},
           h("time", { datetime: event.timestamp }, moment(event.timestamp)),
-          badge(event.kind, "event"),
+          badge(event.kind.replaceAll("_", " "), "event"),
           h("span", {}, `${event.model} ${event.model_version}`.trim()),
           h("span", { class: "muted" }, [event.message, event.actor].filter(Boolean).join(", "))))));
   };

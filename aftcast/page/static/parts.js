@@ -63,7 +63,7 @@ export function marksOf(lifecycle, alerts, end) {
   const events = [...(lifecycle?.items ?? [])].reverse();
   const marks = events
     .filter((event) => !event.kind.startsWith("maintenance_"))
-    .map((event) => ({ at: seconds(event.timestamp), kind: "event", text: `${event.kind} ${event.model_version}`.trim() }));
+    .map((event) => ({ at: seconds(event.timestamp), kind: "event", text: `${event.kind.replaceAll("_", " ")} ${event.model_version}`.trim() }));
   for (const alert of alerts?.items ?? []) {
     if (alert.status === "firing") marks.push({ at: seconds(alert.started_at), kind: "alarm", text: alert.rule });
   }
