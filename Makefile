@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures page-pictures dashboards docs docs-links reference secrets audit clean
+.PHONY: help demo test lint types unit kafka-test kafka bench chaos chaos-model fuzz soak pictures page-pictures dashboards docs docs-links reference secrets audit sbom clean
 
 help:
 	@echo "make demo    watch simulated models live; options through DEMO_ARGS=\"--duration 60s\""
@@ -27,7 +27,7 @@ help:
 	@echo "make reference  writes the tables of the documentation that are made from the code"
 
 	@echo "make secrets   makes up the passwords that the compose file needs, into .env"
-	@echo "make audit   asks PyPI's advisory service about every installed package"
+	@echo "make audit   asks PyPI's advisory service about every installed package; make sbom: lists them in sbom.json"
 	@echo "make clean   remove $(VENV) and what the tools left"
 
 # uv is quicker where it is installed; pip does the same. Python compiles what it imports, which is a part.
@@ -129,11 +129,18 @@ secrets:
 	@$(PYTHON) docker/make_secrets.py
 
 # In an environment of its own: what audits must not change what is audited.
-audit: $(VENV)/.demo
-	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
-	  $(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"; }
+$(VENV)/audit/.ready: $(VENV)/.demo
+	@test -x $(VENV)/audit/bin/python || $(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3" "cyclonedx-bom>=7,<8"
+	@touch $@
+
+audit: $(VENV)/audit/.ready
 	@$(VENV)/audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  --format json --progress-spinner off 2>/dev/null | $(BIN)/python tests/security/audit_report.py
+
+sbom: $(VENV)/audit/.ready
+	@$(VENV)/audit/bin/cyclonedx-py environment $(BIN)/python --output-file sbom.json
+	@echo "sbom.json written"
 
 clean:
 	rm -rf $(VENV) site .cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

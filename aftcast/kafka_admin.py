@@ -17,6 +17,11 @@ from aftcast.topic_plan import TopicPlan
 
 ANSWER_WITHIN_S = 5.0
 VISIBLE_WITHIN_S = 10.0
+COMING_UP = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
 REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
@@ -66,10 +71,15 @@ class KafkaAdmin:
 
     def rights_on_groups(self, names: Iterable[str]) -> dict[str, frozenset[str] | None]:
         """Return the operations that this user may do on each consumer group, which need not exist."""
-        futures = self._client.describe_consumer_groups(
-            list(names), include_authorized_operations=True, request_timeout=ANSWER_WITHIN_S
-        )
-        return {name: _operations(name, future) for name, future in futures.items()}
+        asked, deadline_s = list(names), time.monotonic() + VISIBLE_WITHIN_S
+        while True:
+            futures = self._client.describe_consumer_groups(
+                asked, include_authorized_operations=True, request_timeout=ANSWER_WITHIN_S
+            )
+            # The first question about any group makes the brokers create what they keep groups in.
+            if not any(_comes_up(future) for future in futures.values()) or time.monotonic() > deadline_s:
+                return {name: _operations(name, future) for name, future in futures.items()}
+            time.sleep(0.2)
 
     def newest_times_ms(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the largest record time of each partition that has records."""
@@ -122,6 +132,11 @@ class KafkaAdmin:
             time.sleep(0.02)
 
 
+def _comes_up(future: Future[Any]) -> bool:
+    error = future.exception(ANSWER_WITHIN_S + 1)
+    return isinstance(error, KafkaException) and error.args[0].code() in COMING_UP
+
+
 def _operations(name: str, future: Future[Any]) -> frozenset[str] | None:
     try:
         told = future.result(ANSWER_WITHIN_S).authorized_operations
@@ -130,7 +145,8 @@ def _operations(name: str, future: Future[Any]) -> frozenset[str] | None:
             return frozenset()
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return None
-        raise Failure(f"Kafka: rights on {name} cannot be read ({_words(error)})") from None
+        words = f"{_words(error)} {error.args[0].name()}"  # some have no text
+        raise Failure(f"Kafka: rights on {name} cannot be read ({words})") from None
     except TimeoutError:
         raise Failure(f"Kafka: rights on {name} are not told within {ANSWER_WITHIN_S:g} s") from None
     return None if told is None else frozenset(operation.name for operation in told)

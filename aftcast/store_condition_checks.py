@@ -41,18 +41,23 @@ def version_finding(version: str) -> Finding:
 
 
 def grant_findings(client: Client, database: str, user: str) -> list[Finding]:
-    """Ask for each right by itself; without those of setup an upgrade needs another user."""
-    lacking = {right: not client.granted(right, f"{database}.*") for right in (*WRITER, *BUILDER)}
+    """Ask for each right by itself; who may read and nothing else is one of several users."""
+    lacking = [right for right in (*WRITER, *BUILDER) if not client.granted(right, f"{database}.*")]
+    if not lacking:
+        return [Finding("ok", "grants", f"{user} may read, write and set up {database}.*")]
+    if lacking == [right for right in (*WRITER, *BUILDER) if right != "SELECT"]:
+        text = f"{user} may read {database}.* and nothing else: the raw role and setup must run as others"
+        return [Finding("warning", "grants", text, "aftcast privileges prints what those need")]
     found = []
-    if missing := ", ".join(right for right in WRITER if lacking[right]):
+    if missing := ", ".join(right for right in WRITER if right in lacking):
         text = f"{user} may not {missing} on {database}.*: rows cannot be written or joined"
         remedy = f"GRANT {missing} ON {database}.* TO {user}"
         found.append(Finding("failure", "grants", text, remedy))
-    if missing := ", ".join(right for right in BUILDER if lacking[right]):
+    if missing := ", ".join(right for right in BUILDER if right in lacking):
         text = f"{user} may not {missing} on {database}.*, which aftcast setup does"
         remedy = f"run aftcast setup as another user, or: GRANT {missing} ON {database}.* TO {user}"
         found.append(Finding("warning", "grants", text, remedy))
-    return found or [Finding("ok", "grants", f"{user} may read, write and set up {database}.*")]
+    return found
 
 
 def disk_findings(client: Client) -> list[Finding]:

@@ -69,6 +69,16 @@ class Page:
         return tuple(self._blocks())
 
     @cached_property
+    def code_spans(self) -> tuple[tuple[int, str], ...]:
+        """Return code within sentences and tables: line and text."""
+        return tuple(
+            ((token.map or [0])[0] + 1, child.content)
+            for token in self._tokens
+            for child in token.children or ()
+            if child.type == "code_inline"
+        )
+
+    @cached_property
     def links(self) -> tuple[Link, ...]:
         return tuple(self._links())
 

@@ -27,14 +27,19 @@ SAYS = {
 }
 WIDTH, BOX, GAP, TOP, FLOOR = 1080, 46, 8, 16, 116
 STYLE = """
-  svg { font: 12px system-ui, sans-serif; color: #24292f; }
-  text { fill: currentColor; text-anchor: middle; }
-  .small { font-size: 10px; opacity: .75; }
-  rect { fill: #3f83d8; fill-opacity: .12; stroke: #3f83d8; }
-  .shell rect { fill: #d9822b; stroke: #d9822b; }
-  .ground rect { fill: #2f9e5b; stroke: #2f9e5b; }
+  svg { font: 12px system-ui, sans-serif; }
+  text { fill: #24292f; text-anchor: middle; }
+  .small { font-size: 10px; opacity: .8; }
+  rect { fill: #e8f0fa; stroke: #3f83d8; }
+  .shell rect { fill: #fbf0e4; stroke: #d9822b; }
+  .ground rect { fill: #e5f3ea; stroke: #2f9e5b; }
   path { fill: none; stroke: #8a8f98; stroke-width: 1.5; stroke-opacity: .6; }
-  @media (prefers-color-scheme: dark) { svg { color: #e6edf3; } }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3; }
+    rect { fill: #14253b; }
+    .shell rect { fill: #38240f; }
+    .ground rect { fill: #0f2c1b; }
+  }
 """
 
 

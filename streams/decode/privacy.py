@@ -22,6 +22,17 @@ from streams.decode.reasons import REASONS
 EXACT_INTEGERS = 2.0**53  # below it a double that is whole is written as one
 
 
+def keyed_hash(key: bytes, text: str) -> str:
+    """Return what stands for a text where it is hashed, so that one who has the key finds a person's rows.
+
+    Examples
+    --------
+    >>> keyed_hash(b"0123456789abcdef", "alice")
+    '61db6f8249c2e243d63acbaba501a9ae'
+    """
+    return Privacy(PrivacySettings(key=key)).hashed(text)
+
+
 class Privacy:
     """Treats decoded columns, lifecycle events and dead letters by the rules of one configuration."""
 
@@ -93,9 +104,10 @@ class Privacy:
     def _text(self, rule: PrivacyRule, text: str) -> str:
         if rule.action == "drop":
             return ""
-        return self._hashed(text) if rule.action == "hash" else text[: rule.characters]
+        return self.hashed(text) if rule.action == "hash" else text[: rule.characters]
 
-    def _hashed(self, text: str) -> str:
+    def hashed(self, text: str) -> str:
+        """Return the hash of a text in hexadecimal digits."""
         if not text:
             return ""  # where there is nothing, nothing is hidden, and it stays visible that it was missing
         keyed = self._keyed.copy()
@@ -109,7 +121,7 @@ class Privacy:
         if rule.action == "truncate":
             return pc.utf8_slice_codeunits(texts, 0, rule.characters)
         distinct = texts.dictionary_encode()
-        hashed = pa.array([self._hashed(text) for text in distinct.dictionary.to_pylist()], pa.string())
+        hashed = pa.array([self.hashed(text) for text in distinct.dictionary.to_pylist()], pa.string())
         return hashed.take(distinct.indices)
 
     def _entries(self, field: str, entries: pa.MapArray) -> pa.Array:

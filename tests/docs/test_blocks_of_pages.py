@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
-from aftcast.cli import app, spread_files
+from aftcast.cli import COMMANDS, app, spread_files
+from aftcast.configuration import Configuration
 from aftcast.loading import load
 from aftcast.reference.pages import ROOT, Block, Page, pages
 from aftcast.reference.shell import SHELL, Command, commands, script
@@ -129,6 +131,43 @@ def test_a_command_that_would_fail_is_refused(line: str) -> None:
     (command,) = commands(block)
     with pytest.raises(Exception):  # noqa: B017, PT011  # each in its program's own way
         check(command)
+
+
+SPOKEN = sorted(
+    {
+        (text, page.name)
+        for page in PAGES
+        for _, text in page.code_spans
+        if re.match(r"(\S+/)?(aftcast|make|python) ", text)
+    }
+)
+
+
+@pytest.mark.parametrize(("text", "page"), SPOKEN)
+def test_a_command_within_a_sentence_is_one_that_there_is(text: str, page: str) -> None:
+    (command,) = commands(Block(page, 0, "console", f"$ {text}\n"))
+    if command.program == "aftcast" and len(command.words) == 2:
+        # A sentence speaks of a command without what it requires.
+        assert command.words[1] in (*COMMANDS, "--help", "--install-completion")
+    else:
+        check(command)
+
+
+def test_variables_that_pages_name_are_settings() -> None:
+    known = {
+        f"AFTCAST_{section.upper()}__{(field.alias or name).upper()}"
+        for section, model in {name: type(value) for name, value in Configuration()}.items()
+        if issubclass(model, BaseModel)
+        for name, field in model.model_fields.items()
+    }
+    named = {
+        (page.name, found)
+        for page in PAGES
+        for found in re.findall(r"AFTCAST_[A-Z]+__[A-Z_]*[A-Z]", page.text)
+    }
+    placeholders = {"AFTCAST_SECTION__KEY", "AFTCAST_MODELS__NAME__KEY"}
+    assert len(named) > 5
+    assert {one for one in named if one[1] not in known | placeholders} == set()
 
 
 @pytest.mark.parametrize("block", of("toml"))

@@ -88,33 +88,34 @@ def within(look: Callable[[], bool], s: float = 10.0) -> None:
 
 
 def test_a_user_with_every_right_is_told_so(configured: Configuration) -> None:
-    text = "this client may do what a worker needs on 9 topics and 2 groups"
+    text = "this client may do what streams and raw need in Kafka"
     assert named(configured, "rights") == {"rights": Finding("ok", "rights", text)}
 
 
 def test_rights_that_are_lacking_are_named_with_the_command_that_gives_them(
-    configured: Configuration,
+    configured: Configuration, broker: str
 ) -> None:
     alerts, group = configured.topics.alerts, f"{configured.kafka.group}-raw"
     forbid(configured, ResourceType.TOPIC, alerts, AclOperation.WRITE)
     forbid(configured, ResourceType.TOPIC, configured.topics.journal, AclOperation.DESCRIBE)
     forbid(configured, ResourceType.GROUP, group, AclOperation.READ)
     # Rules reach the broker by the log of the cluster.
-    within(lambda: len(named(configured, "rights on")) == 2)
-    found = named(configured, "rights on", f"topic {configured.topics.journal}")
-    command = "kafka-acls.sh --add --allow-principal User:NAME"
+    within(lambda: len(named(configured, "rights o")) == 2)
+    found = named(configured, "rights", f"topic {configured.topics.journal}")
+    command = f"kafka-acls.sh --bootstrap-server {broker} --add --allow-principal User:NAME"
     assert found == {
         f"rights on topic {alerts}": Finding(
             "failure",
             f"rights on topic {alerts}",
-            "this client may not Write",
-            f"{command} --topic {alerts} --operation Write",
+            "this client may not Write, which streams needs",
+            f"{command} --operation Write --topic {alerts}",
         ),
-        f"rights on group {group}": Finding(
-            "failure",
-            f"rights on group {group}",
-            "this client may not Read",
-            f"{command} --group {group} --operation Read",
+        # It may be one of several users.
+        "rights of raw": Finding(
+            "warning",
+            "rights of raw",
+            "this client may not join its group, so it must run as another user",
+            "aftcast privileges --part raw prints what that user needs",
         ),
         # It is there, and `aftcast setup` is not what it needs.
         f"topic {configured.topics.journal}": Finding(
@@ -125,6 +126,23 @@ def test_rights_that_are_lacking_are_named_with_the_command_that_gives_them(
             " --operation Describe",
         ),
     }
+
+
+def test_a_user_that_only_looks_lacks_nothing_and_one_that_writes_lacks_its_group(
+    configured: Configuration,
+) -> None:
+    for group in (configured.kafka.group, f"{configured.kafka.group}-raw"):
+        forbid(configured, ResourceType.GROUP, group, AclOperation.READ)
+    within(lambda: "rights of raw" in named(configured, "rights"))
+    lacking = named(configured, "rights")
+    assert lacking[f"rights on group {configured.kafka.group}"].grade == "failure"
+    forbid(configured, ResourceType.TOPIC, configured.topics.pane_updates, AclOperation.WRITE)
+    within(lambda: list(named(configured, "rights")) == ["rights"])
+    (found,) = named(configured, "rights").values()
+    assert (found.grade, found.text.split(":")[0]) == (
+        "ok",
+        "this client may look, and run no part of a worker",
+    )
 
 
 def clock(configuration: Configuration, ahead_ms: int) -> Finding:

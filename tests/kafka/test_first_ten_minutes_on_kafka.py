@@ -21,7 +21,7 @@ README = Page("README.md", (ROOT / "README.md").read_text(encoding="utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 GO_ON = ("make kafka", "python -m sinks.clickhouse.http_server", "aftcast worker")
 FILES = {"toml": "aftcast.toml", "python": "report.py"}
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Terminals:
