@@ -138,6 +138,21 @@ def test_each_field_becomes_what_its_rule_says_and_every_other_stays(
     assert repr(rows(found)) == repr([treated(row) for row in rows(plain)])
 
 
+def test_batches_of_several_encodings_with_bad_records_between_are_treated_alike() -> None:
+    values = []
+    for i in range(200):
+        event = {"prediction_id": f"p{i}", "model": "m", "prediction": i, "timestamp": NOW_MS}
+        event |= {"segments": {"name": "n", "zip": f"1234{i}", "country": "DE"}, "request_id": f"r{i}"}
+        event["features"] = {"mail": "a@b", "customer": i % 7 or None, "zip": i / 3, "x": i}
+        values.append((in_json if i % 3 else in_avro)(event, False))
+    values[10], values[11], values[150] = b"{", b"\xc3\x01", json.dumps({"features": 1}).encode()
+    for batch in (raw(values), raw(values[::3]), raw(values[1:9])):
+        plain, found = PLAIN.decode_inference(batch), TREATING.decode_inference(batch)
+        assert rows(found) == [treated(row) for row in rows(plain)]
+        assert found.columns.column("offset").equals(plain.columns.column("offset"))
+        assert len(found.dead_letters) == len(plain.dead_letters)
+
+
 def written(columns: pa.RecordBatch) -> bytes:
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, columns.schema) as stream:
