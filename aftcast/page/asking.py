@@ -17,6 +17,7 @@ from sinks.clickhouse.errors import ClickHouseError, UnreachableError
 
 ASKING_AT_ONCE = 3  # more browsers wait for each other, ClickHouse's time is the worker's too
 FEATURE_WINDOWS = 4  # windows of quality in one of features, whose figures need more values
+OF_FEATURES = ("features", "distribution")
 LONGEST_VALUE = 1_000  # characters of a name in a request
 ANSWERS_KEPT = 200
 WAITED_FOR_S = 20.0  # twice the longest query
@@ -94,8 +95,11 @@ class Asker:
         interval = interval_of(span, newest or datetime.now(UTC).replace(tzinfo=None), self._pane_s)
         values: dict[str, Value] = {**texts, "start": interval.start, "end": interval.end}
         values |= {"window_s": interval.window_s, "feature_window_s": interval.window_s * FEATURE_WINDOWS}
-        full = self._full_window(newest, interval)
-        values |= {"full_start": full[0], "full_end": full[1]}
+        full = None
+        if name in OF_FEATURES:
+            width_s = interval.window_s * FEATURE_WINDOWS
+            full = await self._full_window(values, newest or interval.end, width_s)
+            values |= {"full_start": full[0], "full_end": full[1]}
         figure = texts.pop("figure", "")
         sql = statement.sql(self._database, of_model="model" in texts, figure=figure)
         # Only what it names is part of the question: others would make equal questions differ.
@@ -111,11 +115,17 @@ class Asker:
         newest, has_rows = answer.rows[0]
         return replace(answer, newest=newest if has_rows else None)
 
-    def _full_window(self, newest: datetime | None, interval: Interval) -> tuple[datetime, datetime]:
-        """Return the newest window of features that all its panes are there for."""
-        width = timedelta(seconds=interval.window_s * FEATURE_WINDOWS)
+    async def _full_window(
+        self, values: Mapping[str, Value], newest: datetime, width_s: int
+    ) -> tuple[datetime, datetime]:
+        """Return the newest window whose panes have come with all their features."""
+        statement = STATEMENTS["closed"]
+        sql = statement.sql(self._database)
+        asked = {name: values[name] for name in ("model", "end", "feature_window_s")}
+        known = await self._once(("closed", *sorted(asked.items())), statement, sql, asked)
+        width = timedelta(seconds=width_s)
         since = datetime(1970, 1, 1)  # noqa: DTZ001 - the driver gives UTC without its zone
-        end = interval.end if newest is None else newest + timedelta(seconds=self._pane_s)
+        end = (known.rows[0][0] if known.rows else newest) + timedelta(seconds=self._pane_s)
         end = since + (end - since) // width * width
         return end - width, end
 
@@ -124,7 +134,7 @@ class Asker:
     ) -> Answer:
         now_s = time.monotonic()
         until_s, running = self._kept.get(key, (0.0, None))
-        if running is None or (running.done() and (now_s >= until_s or running.exception() is not None)):
+        if running is None or (running.done() and (now_s >= until_s or failed(running))):
             if len(self._kept) >= ANSWERS_KEPT:
                 self._forget(now_s)
             running = asyncio.create_task(self._run(statement, sql, values))
@@ -134,7 +144,7 @@ class Asker:
 
     def _note(self, key: tuple[Any, ...], statement: Statement, task: "asyncio.Task[Answer]") -> None:
         # Read here too: nobody may be left who waits for it, and an error that nobody reads is told aloud.
-        if task.cancelled() or task.exception() is not None or key not in self._kept:
+        if failed(task) or key not in self._kept:
             return
         # At most a quarter of the time goes into any one question, however dear it is.
         fresh_s = max(statement.fresh_s, task.result().took_ms * 3 / 1000)
@@ -169,6 +179,10 @@ class Asker:
         except ClickHouseError:
             self._own.client = None
             raise
+
+
+def failed(task: "asyncio.Task[Answer]") -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _texts(statement: Statement, said: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import structlog
@@ -54,7 +54,7 @@ class Guard:
 
     host: str
     hosts: tuple[str, ...] = ()
-    token: str = ""
+    token: str = field(default="", repr=False)  # a traceback with locals must not show it
 
     def knows(self, host_header: str) -> bool:
         """Return whether a request was meant for this page: a name that was made to point here is not.

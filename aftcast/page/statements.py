@@ -107,10 +107,23 @@ STATEMENTS = {
         takes=("model",),
         fresh_s=5.0,
     ),
+    # Features of a pane come when its partition closes it, its counts before: until then they look missing.
+    # A partition that has had nothing for a whole window has nothing to close.
+    "closed": Statement(
+        "SELECT greatest(min(newest), max(newest) - toIntervalSecond({feature_window_s:UInt32})) AS closed\n"
+        "FROM (\n"
+        "    SELECT partition, max(pane_start) AS newest\n    FROM $database.feature_rollups\n"
+        "    WHERE model = {model:String} AND partition >= 0\n"
+        "        AND pane_start >= {end:DateTime('UTC')} - toIntervalSecond(2 * {feature_window_s:UInt32})\n"
+        "    GROUP BY partition\n)\nHAVING count() > 0",
+        needs=("model",),
+        fresh_s=2.0,
+    ),
     "features": Statement(
         "SELECT model_version, feature, window_start, n, missing_share, psi, p_value, drifted\n"
         "FROM $database.feature_drift(window_seconds = {feature_window_s:UInt32})\n"
-        f"WHERE model = {{model:String}} AND segment = {{segment:String}}\n    AND {_IN_WINDOWS}\n"
+        "WHERE model = {model:String} AND segment = {segment:String}\n"
+        "    AND window_start >= {start:DateTime('UTC')} AND window_start < {full_end:DateTime('UTC')}\n"
         "ORDER BY feature, model_version, window_start",
         needs=("model", "segment"),
         most=20_000,

@@ -124,6 +124,29 @@ def test_a_feature_that_did_not_change_is_compared_with_its_reference(page: str)
     assert all(row["psi"] is not None for row in rows)
 
 
+def test_counts_that_came_before_their_features_make_no_feature_look_missing(
+    page: str, filled: Filled
+) -> None:
+    until = "pane_start < toDateTime('2050-01-01 06:45:00', 'UTC')"
+    copied = {"rollups": "1", "feature_rollups": until, "feature_references": "1"}
+    for table, where in copied.items():
+        chosen = f"SELECT * FROM {DATABASE}.{table} WHERE model = 'price' AND {where}"  # noqa: S608
+        rows = f"SELECT * REPLACE ('ahead' AS model) FROM ({chosen})"  # noqa: S608
+        filled.client.command(f"INSERT INTO {DATABASE}.{table} {rows}")
+    try:
+        reply = ask(page, "features", model="ahead", segment="")
+        rows = items(reply)
+        assert reply.document["full_end"] == "2050-01-01T06:40:00Z"
+        assert max(row["window_start"] for row in rows) == "2050-01-01T06:00:00Z"
+        assert max(row["missing_share"] for row in rows) < 0.2  # of the one that a tenth is missing of
+        assert not any(row["drifted"] for row in rows)
+        shown = ask(page, "distribution", model="ahead", version="12", segment="", feature="rooms")
+        assert shown.document["full_end"] == reply.document["full_end"]
+    finally:
+        for table in copied:
+            filled.client.command(f"DELETE FROM {DATABASE}.{table} WHERE model = 'ahead'")  # noqa: S608
+
+
 def test_what_happened_is_told_with_its_evidence(page: str) -> None:
     alerts = items(ask(page, "alerts", model="fraud"))
     firing = [row for row in alerts if row["status"] == "firing"]

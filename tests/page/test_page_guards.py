@@ -121,6 +121,10 @@ def test_what_is_no_session_admits_nobody(closed_page: str, cookie: str) -> None
     assert request(closed_page, "/api/settings", headers=headers).status == 401
 
 
+def test_the_token_is_no_part_of_what_a_log_could_show() -> None:
+    assert TOKEN not in repr(Guard("127.0.0.1", (), TOKEN))
+
+
 def test_a_session_ends_by_itself_and_with_its_token(closed_page: str) -> None:
     old = Guard("127.0.0.1", (), TOKEN).session(time.time() - 13 * 3600)
     other = Guard("127.0.0.1", (), "another-token-of-tests").session(time.time())

@@ -152,6 +152,19 @@ def test_a_chart_is_read_by_arrow_keys_and_as_a_table(page: str, visit: Visit) -
     assert chart.locator("thead th").all_inner_texts()[0] == "time (UTC)"
 
 
+def test_maintenance_is_a_shade_as_long_as_it_was(page: str, visit: Visit) -> None:
+    tab = visit.open(page + "#/model/price")
+    expect(tab.locator(DRAWN)).to_have_count(5)
+    expect(tab.locator(".events")).to_contain_text("maintenance started")
+    shaded = """canvas => {
+        const row = canvas.getContext("2d").getImageData(0, canvas.height * 0.1, canvas.width, 1).data;
+        // Of 255, what the style sheet says: 0.09 in the light.
+        return row.filter((value, i) => i % 4 === 3 && Math.abs(value - 23) < 3).length / canvas.width;
+    }"""
+    # One of eight hours, and the chart's labels take some of the width.
+    assert 0.09 < tab.locator(DRAWN).first.evaluate(shaded) < 0.13
+
+
 def test_another_figure_and_another_segment_are_asked_for(page: str, visit: Visit) -> None:
     tab = visit.open(page + "#/model/fraud")
     shown(tab)

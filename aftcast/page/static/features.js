@@ -12,7 +12,7 @@ export function featuresSection(answers, chosen) {
   const nothing = h("div");
   const list = h("tbody");
   const table = h("table", { class: "features" },
-    h("caption", {}, "Newest full window of each feature"),
+    h("caption", {}, "Newest window of each feature that all values have come for"),
     h("thead", {}, h("tr", {}, ["feature", "version", "drifted", "PSI", "course", "missing", "values"].map((name) => h("th", { scope: "col" }, name)))),
     list);
   const scroll = h("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Features" }, table);
@@ -55,13 +55,12 @@ export function featuresSection(answers, chosen) {
 }
 
 function newestOf(features) {
-  const until = seconds(features.full_end);
   const newest = new Map();
   for (const row of features.items) {
     const key = JSON.stringify([row.feature, row.model_version]);
     const one = newest.get(key) ?? newest.set(key, { ...row, course: [] }).get(key);
     one.course.push({ x: seconds(row.window_start), y: row.psi, firm: true });
-    if (seconds(row.window_start) < until) Object.assign(one, row);
+    Object.assign(one, row);
   }
   return [...newest.values()].sort((a, b) =>
     Number(Boolean(b.drifted)) - Number(Boolean(a.drifted)) || a.feature.localeCompare(b.feature) || a.model_version.localeCompare(b.model_version));
