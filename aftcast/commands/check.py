@@ -37,12 +37,7 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 def _parts(config: Path | None) -> "Iterator[list[Finding]]":
     from aftcast.findings import Finding, failures
-    from aftcast.forward_checks import forward_findings
-    from aftcast.kafka_checks import kafka_findings
     from aftcast.loading import ConfigurationError, load
-    from aftcast.secret_files import exposed_files
-    from aftcast.state_looking import state_findings
-    from aftcast.store_checks import clickhouse_findings, registry_findings
 
     try:
         configuration = load(config)
@@ -50,6 +45,13 @@ def _parts(config: Path | None) -> "Iterator[list[Finding]]":
         remedy = "docs/configuration.md lists every key"
         yield [Finding("failure", "configuration", line, remedy) for line in str(error).splitlines()]
         return
+    # Only now: they take seconds to load.
+    from aftcast.forward_checks import forward_findings
+    from aftcast.kafka_checks import kafka_findings
+    from aftcast.secret_files import exposed_files
+    from aftcast.state_looking import state_findings
+    from aftcast.store_checks import clickhouse_findings, registry_findings
+
     exposed = [
         Finding("warning", f"secret {file}", "every user of this machine may read it", f"chmod 600 {file}")
         for file in exposed_files(configuration)

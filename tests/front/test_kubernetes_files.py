@@ -92,6 +92,7 @@ def test_a_pod_has_no_rights_that_it_does_not_need(name: str) -> None:
     assert f"ARG UID={rights['runAsUser']}\n" in DOCKERFILE
     assert rights["seccompProfile"] == {"type": "RuntimeDefault"}
     assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
     assert ("ServiceAccount", pod["serviceAccountName"]) in BY_NAME
     for container in [*pod["containers"], *pod["initContainers"]]:
         own = container["securityContext"]

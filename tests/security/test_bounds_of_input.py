@@ -1,18 +1,18 @@
 """Each bound on what comes in: taken at the bound, refused one past it, and listed in the documentation."""
 
-import asyncio
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import numpy as np
 import pytest
 
 from schemas.contracts import encode_single_object
 from schemas.records import DecodedBatch, RawBatch
-from sinks.clickhouse import http_server
+from sinks.clickhouse.http_server import BODY_LIMIT_BYTES
 from streams.decode import Decoder
 from streams.decode.decoder import LONGEST_REASON, SHOWN
 from streams.decode.framing import MAX_BYTES
@@ -89,22 +89,18 @@ def test_a_dead_letter_shows_the_beginning_of_what_came_and_no_more() -> None:
     assert f"{SHOWN} characters, its reason {LONGEST_REASON}" in PAGE
 
 
-def test_a_statement_for_the_embedded_engine_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_server, "BODY_LIMIT_BYTES", 1_000)
+def test_a_statement_for_the_embedded_engine_is_bounded(serve_engine: Callable[..., str]) -> None:
+    url = serve_engine(before="h.BODY_LIMIT_BYTES = 1_000")
 
-    async def statuses() -> list[int]:
-        server = http_server.HttpServer(str(tmp_path / "store"))
-        port = await server.start()
+    def status(n: int) -> int:
+        request = urllib.request.Request(url, data=b"SELECT 1".ljust(n))  # noqa: S310
         try:
-            async with aiohttp.ClientSession() as session:
-                return [
-                    (await session.post(f"http://127.0.0.1:{port}/", data=b"SELECT 1".ljust(n))).status
-                    for n in (1_000, 1_001)
-                ]
-        finally:
-            await server.stop()
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
 
-    assert asyncio.run(statuses()) == [200, 413]
+    assert (status(1_000), status(1_001)) == (200, 413)
+    assert BODY_LIMIT_BYTES == 1 << 30
     assert "| 1 GB | 413 |" in PAGE

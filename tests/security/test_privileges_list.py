@@ -30,8 +30,8 @@ NEEDS = {
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    client = connect(f"chdb://{tmp_path_factory.mktemp('store')}/db")
+def engine(engine_url: str) -> Iterator[Client]:
+    client = connect(engine_url)
     yield client
     client.close()
 

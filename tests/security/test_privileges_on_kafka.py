@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (
@@ -156,8 +155,8 @@ def test_a_worker_without_its_transactional_id_names_it(users: Users) -> None:
         asyncio.run(rolled_up(streams, "none", users.options("producer"), users.options("raw")))
 
 
-def test_the_raw_role_copies_what_is_sent_into_clickhouse(users: Users, tmp_path: Path) -> None:
-    url = {"AFTCAST_CLICKHOUSE__URL": f"chdb://{tmp_path}/store"}
+def test_the_raw_role_copies_what_is_sent_into_clickhouse(users: Users, engine_url: str) -> None:
+    url = {"AFTCAST_CLICKHOUSE__URL": engine_url}
     configuration = users.configuration("raw", **url)
     client = open_clickhouse(configuration)
     migrate(client)

@@ -1,23 +1,23 @@
 """ClickHouse and the schema registry behind TLS: who is trusted, and what a refusal says."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import web
 from certificates import Authority
 
 from aftcast.loading import ConfigurationError, load
 from aftcast.store_checks import registry_findings
 from aftcast.working import open_database, registry_of
 from sinks.clickhouse.errors import RefusedError, UnreachableError
-from sinks.clickhouse.http_server import HttpServer
 from streams.decode import RegistryUnavailable
 
 USER, PASSWORD = "aftcast", "of the test"
@@ -42,27 +42,44 @@ def server_context(files: Path, *, asks_for_certificate: bool) -> ssl.SSLContext
 
 
 @pytest.fixture(scope="module")
-def stores(files: Path) -> Iterator[dict[bool, str]]:
-    """Serve one embedded database twice: without and with a client's certificate."""
+def stores(files: Path, serve_engine: Callable[..., str]) -> Iterator[dict[bool, str]]:
+    """Put TLS before one ClickHouse, twice: without and with a client's certificate."""
+    plain = urlsplit(serve_engine("--user", USER, "--password", PASSWORD))
     loop = asyncio.new_event_loop()
-    server = HttpServer(str(files / "store"), USER, PASSWORD)
     addresses: dict[bool, str] = {}
 
-    async def serve() -> web.AppRunner:
-        runner = web.AppRunner(server.application(), auto_decompress=False, access_log=None)
-        await runner.setup()
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while part := await source.read(65_536):
+                target.write(part)
+                await target.drain()
+        target.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(plain.hostname, plain.port)
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    async def serve() -> list[asyncio.Server]:
+        servers = []
         for asks in (False, True):
             context = server_context(files, asks_for_certificate=asks)
-            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-            addresses[asks] = f"https://127.0.0.1:{runner.addresses[-1][1]}"
-        return runner
+            servers.append(await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context))
+            addresses[asks] = f"https://127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}"
+        return servers
 
-    runner = loop.run_until_complete(serve())
+    async def stop() -> None:
+        for server in servers:
+            server.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    servers = loop.run_until_complete(serve())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield addresses
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
+    asyncio.run_coroutine_threadsafe(stop(), loop).result(20)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

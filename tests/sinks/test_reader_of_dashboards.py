@@ -1,6 +1,7 @@
 """The user that dashboards read as may ask all that they ask, and nothing else: on the real engine."""
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -85,9 +86,12 @@ def statements() -> Iterator[str]:
 
 
 def test_everything_that_boards_ask_is_allowed(ask: Ask) -> None:
-    asked = [sent(text, CHOICES, *SPAN_S) for text in statements()]
-    assert len(asked) > 50
-    assert [error for error in ask(asked) if error] == []
+    # One of each choice of tables and views: what is allowed depends on nothing else.
+    asked = {
+        frozenset(re.findall(r"aftcast\.\w+", text)): sent(text, CHOICES, *SPAN_S) for text in statements()
+    }
+    assert len(frozenset.union(*asked)) > 12
+    assert [error for error in ask(list(asked.values())) if error] == []
 
 
 def test_nothing_else_is(ask: Ask) -> None:
