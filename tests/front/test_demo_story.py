@@ -25,6 +25,7 @@ def test_the_demo_counts_every_prediction_once_and_ends_with_one_json_object(tmp
     models = {(model["model"], model["model_version"]): model for model in result["models"]}
     assert set(models) == {("fraud", "3.1"), ("fraud", "3.2"), ("price", "12")}
     assert result["first_figure_s"] is not None
+    assert result["page"].startswith("http://127.0.0.1:")
     counted = sum(model["predictions"] for model in models.values())
     assert 0 < counted <= result["events_sent"] < 24 * 300 * 1.2
     for model in models.values():
