@@ -152,6 +152,15 @@ def test_a_chart_is_read_by_arrow_keys_and_as_a_table(page: str, visit: Visit) -
     assert chart.locator("thead th").all_inner_texts()[0] == "time (UTC)"
 
 
+def test_a_change_that_a_detector_found_is_told_with_its_levels(page: str, visit: Visit) -> None:
+    (found,) = items(ask(page, "drifts", model="fraud"))[:1]
+    tab = visit.open(page + MODEL)
+    row = tab.get_by_role("region", name="Changes that detectors found").get_by_role("row").nth(1)
+    expect(row).to_contain_text(found["signal"])
+    expect(row).to_contain_text(found["detector"])
+    expect(row).to_contain_text(found["detected_at"][:16].replace("T", " "))
+
+
 def test_maintenance_is_a_shade_as_long_as_it_was(page: str, visit: Visit) -> None:
     tab = visit.open(page + "#/model/price")
     expect(tab.locator(DRAWN)).to_have_count(5)

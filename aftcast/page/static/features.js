@@ -7,7 +7,7 @@ import { clock, count, moment, seconds, share, significant } from "./format.js";
 import { badge, empty, marksOf, rangeOf, section, spark } from "./parts.js";
 
 export function featuresSection(answers, chosen) {
-  const { root, body } = section("Features against their reference", () => [answers().features, answers().distribution, answers().drifts]);
+  const { root, body } = section("Features against their reference", () => [answers().features, answers().distribution]);
   root.classList.add("wide");
   const nothing = h("div");
   const list = h("tbody");

@@ -2,6 +2,7 @@
 
 import { alertsSection } from "./alerts.js";
 import { delaysSection } from "./delays.js";
+import { driftsSection } from "./drifts.js";
 import { h, replace } from "./element.js";
 import { featuresSection } from "./features.js";
 import { duration, moment, share } from "./format.js";
@@ -20,13 +21,14 @@ export function modelPage(place, model, view, settings) {
   const states = section("State", () => [answers.states]);
   const quality = qualitySection(() => answers, chosen, settings.figures);
   const features = featuresSection(() => answers, chosen);
+  const drifts = driftsSection(() => answers.drifts);
   const delays = delaysSection(() => answers);
   const joins = joinsSection(() => answers, model);
   const alerts = alertsSection(() => answers.alerts, model);
   const lifecycle = lifecycleSection(() => answers.lifecycle);
   const letters = lettersSection(() => answers.dead_letters);
   place.append(h("header", { class: "title wide" }, back, heading), quality.root, alerts.root,
-    h("div", { class: "column" }, states.root, lifecycle.root), features.root, delays.root, joins.root, letters.root);
+    h("div", { class: "column" }, states.root, lifecycle.root), drifts.root, features.root, delays.root, joins.root, letters.root);
 
   const said = () => ({ span: view.span, model, segment: chosen.segment });
   const keep = (name, ...shown) => (answer) => {
@@ -65,7 +67,7 @@ export function modelPage(place, model, view, settings) {
   for (const name of ["joins", "cold"]) watch(name, said, 3000, keep(name, joins.update));
   watch("dead_letters", said, 3000, keep("dead_letters", () => { joins.update(); letters.update(); }));
   watch("orphans", said, 20000, keep("orphans", joins.update));
-  watch("drifts", said, 5000, keep("drifts"));
+  watch("drifts", said, 5000, keep("drifts", drifts.update));
   return () => { for (const one of [quality, features, delays, joins]) one.close(); };
 }
 
