@@ -22,7 +22,7 @@ help:
 	@echo "make soak    half an hour of 20,000 events/s with the chaos on; memory must stay flat"
 	@echo "make pictures  draws the pictures of the documentation again"
 	@echo "make page-pictures  draws those of the page again, in a real Chromium"
-	@echo "make dashboards  writes the files of Grafana's dashboards again"
+	@echo "make dashboards  writes the files of Grafana's dashboards and of the operator's rules again"
 	@echo "make docs    builds the documentation into site/, offline; make docs-links: only whether links lead somewhere"
 	@echo "make reference  writes the tables of the documentation that are made from the code"
 
@@ -115,6 +115,7 @@ page-pictures: $(VENV)/.test
 
 dashboards: $(VENV)/.demo
 	$(BIN)/python -m aftcast.dashboards docker/grafana/dashboards
+	$(BIN)/python docker/write_prometheus_rule.py
 
 docs: docs-links
 	$(BIN)/zensical build --clean

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -231,11 +232,21 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _usual_port(held: contextlib.ExitStack) -> int:
+    """Return the usual port, 0 if another of these processes has it or is about to bind it."""
+    try:
+        lock = held.enter_context((Path(tempfile.gettempdir()) / "aftcast-kafka.lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 0
+    return USUAL_PORT
+
+
 def main() -> None:
     """Start a broker, on the usual port if it is free, print its address, and run until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="aftcast-kafka-") as directory:
-        broker = KafkaBroker(Path(directory), port=USUAL_PORT)
+    with tempfile.TemporaryDirectory(prefix="aftcast-kafka-") as directory, contextlib.ExitStack() as held:
+        broker = KafkaBroker(Path(directory), port=_usual_port(held))
         with contextlib.suppress(KeyboardInterrupt), broker:
             print(broker.bootstrap, flush=True)  # noqa: T201
             print(f"Kafka {KAFKA_VERSION} runs until Ctrl-C; log: {broker.log}", flush=True)  # noqa: T201

@@ -1,7 +1,11 @@
 """What several rooms' tests share: the real Kafka, and one clear line where it cannot be started."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -13,6 +17,7 @@ hypothesis.settings.register_profile("aftcast", deadline=None, database=None)
 hypothesis.settings.load_profile("aftcast")
 
 NOT_RUN = pytest.StashKey[int]()
+SERVED = "import sys; from sinks.clickhouse import http_server as h; {before}; h.main(sys.argv[1:])"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -59,3 +64,41 @@ def kafka(kafka_broker: KafkaBroker) -> str:
 def create_topic(kafka_broker: KafkaBroker) -> Callable[..., str]:
     """Return ``create_topic(name, partitions=1, config=None) -> name``."""
     return kafka_broker.create_topic
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Start a broker that lets in nobody unknown, for the tests beside ``secured_broker``."""
+    from secured_broker import start_secured
+
+    found = start_secured(tmp_path_factory.mktemp("secured"))
+    try:
+        yield found
+    finally:
+        found.broker.stop()
+
+
+@pytest.fixture(scope="session")
+def serve_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Return ``serve_engine(*arguments, before="pass") -> url``; a test process can own one engine only."""
+    running: list[subprocess.Popen[str]] = []
+
+    def serve(*arguments: str, before: str = "pass") -> str:
+        path = tmp_path_factory.mktemp("clickhouse") / "served"
+        command = [sys.executable, "-c", SERVED.format(before=before), str(path), "--port", "0", *arguments]
+        root = Path(__file__).parents[1]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root))
+        assert running[-1].stdout is not None
+        return running[-1].stdout.readline().strip()
+
+    try:
+        yield serve
+    finally:
+        for process in running:
+            with process:
+                process.terminate()
+
+
+@pytest.fixture(scope="session")
+def engine_url(serve_engine: Callable[..., str]) -> str:
+    return serve_engine()
