@@ -76,11 +76,14 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# Kernels are compiled on the other core meanwhile, once; every process of the tests would do it for itself.
 types: $(VENV)/.test
-	$(BIN)/mypy
+	@$(BIN)/python -m aftcast.warm_up >/dev/null & \
+	  echo $(BIN)/mypy; $(BIN)/mypy; found=$$?; wait; exit $$found
 
+# In the order of names: a process can own one embedded engine, and tests/sinks keep theirs to the end.
 unit: $(VENV)/.test
-	$(BIN)/pytest -q -n 3 --dist loadfile -m "not kafka" $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not kafka" $(PYTEST_ARGS)
 
 # Without Java or Maven these skip with one line that says so; with CI=true they fail instead.
 kafka-test: $(VENV)/.test
