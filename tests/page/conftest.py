@@ -40,7 +40,8 @@ def page(filled: Filled) -> Iterator[str]:
         yield server.address
 
 
-@pytest.fixture(scope="session")
+# Of a module: while it lives, Playwright's event loop runs in this thread, and other tests have their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Give a real Chromium without a window; without one the test is skipped, with the remedy."""
     found = chromium_path()
