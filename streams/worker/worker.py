@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import structlog
 from faust.types import TP
 
 from streams.decode import Decoder
+from streams.drift import detectors
 from streams.monitor import Follower
 from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
@@ -63,6 +65,7 @@ class Worker:
         self._generation = -1
         self._assigned = asyncio.Event()
         self._counting: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     @property
     def consumer(self) -> BatchConsumer:
@@ -105,6 +108,8 @@ class Worker:
 
     async def start(self) -> None:
         _quiet()
+        # While the group shares out its partitions: at the first mature pane it would hold up all of them.
+        self._loading = asyncio.create_task(asyncio.to_thread(detectors.load))
         topics = self.settings.topics
         names = {name: getattr(topics, name) for name in TopicNames.__slots__}
         if not self.settings.checkpoints:
@@ -249,10 +254,11 @@ class Worker:
         kept = dict(self._runners) if stayed else {}
         for runner in kept.values():
             offsets.update(runner.resume())
-        offsets.update(await self._begin(inputs - kept.keys()))
-        for runner in self._runners.values():
-            runner.limit_waiting(self.settings.join.max_waiting_bytes // len(self._runners))
-        offsets.update(await self._begin_monitors(updates, stayed=stayed))
+        # Side by side: each waits for the brokers most of the time.
+        for begun in await _all_of(
+            self._begin(inputs - kept.keys()), self._begin_monitors(updates, stayed=stayed)
+        ):
+            offsets.update(begun)
         log.info("assigned", partitions=sorted(inputs), kept=sorted(kept), generation=generation)
         self._assigned.set()
         return offsets
@@ -273,6 +279,8 @@ class Worker:
             self._runners[partition] = runner
             self._tasks["inputs", partition] = asyncio.create_task(runner.run())
             offsets.update({self._tp(side, partition): offset for side, offset in start.offsets.items()})
+        for runner in self._runners.values():
+            runner.limit_waiting(self.settings.join.max_waiting_bytes // len(self._runners))
         return offsets
 
     async def _starts(self, partitions: list[int]) -> dict[int, Start]:
@@ -330,6 +338,8 @@ class Worker:
         journal = Journal(settings.kafka, topic, tp.partition, transactions)
         # Claimed first: what a former owner still commits lies before the end that is read then.
         recalled = await journal.claim()
+        if self._loading is not None:
+            await self._loading
         first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
         beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, self._clock.now_ms())
         return MonitorRunner(tp, beginning, settings, consumer, self._sender, journal)
@@ -344,6 +354,18 @@ class Worker:
     def _tp(self, side: Side, partition: int) -> TP:
         topics = self.settings.topics
         return TP(topics.inference if side == "inference" else topics.labels, partition)
+
+
+async def _all_of(*works: Coroutine[Any, Any, dict[TP, int]]) -> list[dict[TP, int]]:
+    """Return what all of them return; where one fails, end the others before its error is raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
 
 
 def _quiet() -> None:
