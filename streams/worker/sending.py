@@ -5,6 +5,7 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -26,6 +27,27 @@ class Outgoing:
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int = -1
+
+
+async def queue(producer: Producer, message: Outgoing, **more: Any) -> None:
+    """Give a message to a producer, waiting while its queue is full; ``more`` goes to ``produce``.
+
+    Raises
+    ------
+    KafkaException
+        If it is refused at once.
+    """
+    while True:
+        try:
+            producer.produce(
+                message.topic, message.value, message.key, partition=message.partition,
+                headers=list(message.headers), **more,
+            )  # fmt: skip
+        except BufferError:
+            producer.poll(0)
+            await asyncio.sleep(QUEUE_FULL_WAIT_S)
+        else:
+            return
 
 
 class _Delivery:
@@ -88,23 +110,10 @@ class Sender:
             return
         delivery = _Delivery(len(messages), asyncio.get_running_loop())
         for message in messages:
-            while True:
-                try:
-                    self._producer.produce(
-                        message.topic,
-                        message.value,
-                        message.key,
-                        partition=message.partition,
-                        headers=list(message.headers),
-                        on_delivery=delivery.confirm,
-                    )
-                    break
-                except BufferError:
-                    await asyncio.sleep(QUEUE_FULL_WAIT_S)
-                except KafkaException as error:
-                    raise SendFailedError(
-                        f"{message.topic}: not delivered ({error.args[0].str()})"
-                    ) from error
+            try:
+                await queue(self._producer, message, on_delivery=delivery.confirm)
+            except KafkaException as error:
+                raise SendFailedError(f"{message.topic}: not delivered ({error.args[0].str()})") from error
         await delivery.done
 
     async def partitions(self, topic: str) -> int:
