@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from streams.worker.errors import SendFailedError, WorkerError
 
@@ -80,7 +79,7 @@ class Sender:
     """An idempotent producer behind one coroutine, ``send``; confirmations come on a thread of its own."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        self._options: dict[str, str | int | float | bool] = dict(options)
+        self._address = options["bootstrap.servers"]
         self._producer = Producer(
             {
                 **options,
@@ -118,12 +117,10 @@ class Sender:
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
-        admin = AdminClient(self._options)
         try:
-            listed = await asyncio.to_thread(admin.list_topics, topic, ANSWER_WITHIN_S)
+            listed = await asyncio.to_thread(self._producer.list_topics, topic, ANSWER_WITHIN_S)
         except KafkaException as error:
-            address = self._options["bootstrap.servers"]
-            raise WorkerError(f"Kafka: not reachable at {address} ({error.args[0].str()})") from error
+            raise WorkerError(f"Kafka: not reachable at {self._address} ({error.args[0].str()})") from error
         found = listed.topics[topic]
         if found.error is not None or not found.partitions:
             raise SendFailedError(f"{topic}: no such topic; `aftcast setup` creates it")

@@ -98,7 +98,8 @@ class Worker:
         names = {name: getattr(topics, name) for name in TopicNames.__slots__}
         if not self.settings.checkpoints:
             del names["state"], names["journal"]
-        found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
+        counted = await asyncio.gather(*map(self._sender.partitions, names.values()))
+        found = dict(zip(names, counted, strict=True))
         require_counts(names, found)
         self._counts = found["inference"], found["pane_updates"]
         read = {name: found[name] for name in ("inference", "labels", "pane_updates")}
