@@ -2,8 +2,8 @@
 
     python benchmarks/core.py [--events 1000000] [--runs 3]
 
-Both topics count as events, so a prediction and its label are two; time is that of the processor. The rival does with fastavro and dicts what most
-people would write first.
+Both topics count as events, so a prediction and its label are two; time is that of the processor. The rival
+does with fastavro and dicts what most people would write first.
 """
 
 import argparse
