@@ -166,7 +166,8 @@ class PartitionStage:
         if self.restoring:
             return NO_FEATURES
         last, self._last_features = self._last_features, []
-        return pa.concat_batches([*last, self.features.changed_rows(self.revision, closed_ms)])
+        changed = self.features.changed_rows(self.revision, closed_ms)
+        return pa.concat_batches([*last, changed]) if last else changed
 
     def feature_rows(
         self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
