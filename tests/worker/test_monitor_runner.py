@@ -92,7 +92,7 @@ def progress(time_ms: int) -> Outgoing:
 async def work(runner: MonitorRunner, hands: Hands, message: BatchMessage) -> None:
     task = asyncio.create_task(runner.run())
     runner.put(message)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hands.finished.wait()
     task.cancel()
     await asyncio.wait([task])

@@ -137,7 +137,7 @@ def play(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (anything may become true)
             await asyncio.sleep(0.005)
 
