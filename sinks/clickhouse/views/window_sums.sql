@@ -61,11 +61,13 @@ SELECT
     )) AS is_mature
 FROM
 (
+    -- In order, so that the same rows give the same last digit.
+    WITH terms -> arrayReduce('sumKahan', arraySort(terms)) AS total_of
     SELECT
         r.model AS model,
         r.model_version AS model_version,
         r.segment AS segment,
-        toStartOfInterval(r.pane_start, toIntervalSecond({window_seconds:UInt32})) AS window_start,
+        toStartOfInterval(r.starts, toIntervalSecond({window_seconds:UInt32})) AS window_start,
         sum(r.predictions) AS predictions,
         sum(r.failures) AS failures,
         sum(r.booleans) AS booleans,
@@ -92,19 +94,24 @@ FROM
         score_n + sum(r.score_extra) / 4294967296 AS score_weight,
         bounds_n + sum(r.bounds_extra) / 4294967296 AS bounds_weight,
         sum(r.bounds_hits) + sum(r.bounds_hits_extra) / 4294967296 AS bounds_hits_weight,
-        sumKahan(r.err_sum) AS err_sum,
-        sumKahan(r.abs_err_sum) AS abs_err_sum,
-        sumKahan(r.sq_err_sum) AS sq_err_sum,
-        sumKahan(r.label_sum) AS label_sum,
-        sumKahan(r.ape_sum) AS ape_sum,
-        sumKahan(r.cost_sum) AS cost_sum,
-        sumKahan(r.value_sum) AS value_sum,
-        sumKahan(r.log_loss_sum) AS log_loss_sum,
-        sumKahan(r.brier_sum) AS brier_sum,
+        total_of(groupArrayIf(r.err_sum, r.err_sum != 0)) AS err_sum,
+        total_of(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0)) AS abs_err_sum,
+        total_of(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0)) AS sq_err_sum,
+        total_of(groupArrayIf(r.label_sum, r.label_sum != 0)) AS label_sum,
+        total_of(groupArrayIf(r.ape_sum, r.ape_sum != 0)) AS ape_sum,
+        total_of(groupArrayIf(r.cost_sum, r.cost_sum != 0)) AS cost_sum,
+        total_of(groupArrayIf(r.value_sum, r.value_sum != 0)) AS value_sum,
+        total_of(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0)) AS log_loss_sum,
+        total_of(groupArrayIf(r.brier_sum, r.brier_sum != 0)) AS brier_sum,
         -- Squares about the window's mean by the parallel formula, which holds for negated rows too.
-        sumKahan(r.label_m2) + arraySum(
-            row -> row.1 * pow(row.2 / row.1 - label_sum / reg_weight, 2),
-            groupArrayIf((r.reg_n + r.reg_extra / 4294967296, r.label_sum), r.reg_n != 0)
+        arraySort(groupArrayIf(
+            (r.reg_n + r.reg_extra / 4294967296, r.label_sum, r.label_m2), r.reg_n != 0 OR r.label_m2 != 0
+        )) AS moments,
+        total_of(moments.3) + arraySum(
+            (weight, total, mean) -> if(weight = 0, 0., weight * pow(total / weight - mean, 2)),
+            moments.1,
+            moments.2,
+            arrayWithConstant(length(moments), label_sum / reg_weight)
         ) AS label_m2,
         sumMap(r.confusion) AS confusion,
         sumMap(r.confusion_extra) AS confusion_extra,
@@ -115,7 +122,7 @@ FROM
         sumForEach(r.confidence_all) AS confidence_all,
         sumForEachMap(r.score_positives) AS score_positives,
         sumForEachMap(r.score_negatives) AS score_negatives
-    FROM ${database}.rollups AS r FINAL
+    FROM ${database}.window_rows(window_seconds = {window_seconds:UInt32}) AS r
     GROUP BY model, model_version, segment, window_start
     HAVING sum(r.predictions) > 0 OR sum(r.duplicates) > 0
 ) AS w
