@@ -1,22 +1,21 @@
 """Adds panes up to hours, so that a month is read from 720 rows of a model in place of 43,200.
 
-An hour that was built more than a minute after its last touch answers for its panes; every other one is read
-from panes. So a builder that dies, comes late, or works beside another one can cost time, never a figure:
-rows of an older build give way to those of a newer one, and rows without their mark in ``hours`` hold the same
-sums as the ones that they replace, or belong to an hour that does not answer.
+An hour that was built more than a minute after its last touch answers for its panes; every other one is
+read from panes. So a builder that dies, comes late, or works beside another one can cost time, never a
+figure: rows of an older build give way to those of a newer one, and rows without their mark in ``hours`` hold
+the same sums as the ones that they replace, or belong to an hour that does not answer.
 """
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sinks.clickhouse.client import Client
 from sinks.clickhouse.errors import ClickHouseError, UnreachableError
 from sinks.clickhouse.schema import HOUR_COLUMNS
 
-# Rows of panes are there within the 30 s that an insert may take after they touched their hour, so an hour that
-# was quiet for longer has all of them; the other 30 s are for clocks that are set back.
+# Rows of panes are there within the 30 s that an insert may take after they touched their hour, so an hour
+# that was quiet for longer has all of them; the other 30 s are for clocks that are set back.
 QUIET_S = 60
 # Beyond that, so that an hour whose labels trickle in is not added up after each of them.
 REST_S = 60

@@ -1,6 +1,5 @@
 -- What panes add up to. Terms of sums are put in order first: the same panes give the same last digit,
 -- whoever adds them up, and when.
-WITH terms -> arrayReduce('sumKahan', arraySort(terms)) AS total_of
 SELECT
     r.model AS model,
     r.model_version AS model_version,
@@ -31,25 +30,25 @@ SELECT
     sum(r.score_extra) AS score_extra,
     sum(r.bounds_extra) AS bounds_extra,
     sum(r.bounds_hits_extra) AS bounds_hits_extra,
-    total_of(groupArrayIf(r.err_sum, r.err_sum != 0)) AS err_sum,
-    total_of(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0)) AS abs_err_sum,
-    total_of(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0)) AS sq_err_sum,
-    total_of(groupArrayIf(r.label_sum, r.label_sum != 0)) AS label_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.err_sum, r.err_sum != 0))) AS err_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0))) AS abs_err_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0))) AS sq_err_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.label_sum, r.label_sum != 0))) AS label_sum,
     -- Squares about the mean by the parallel formula, which holds for negated rows too.
     arraySort(groupArrayIf(
         (r.reg_n + r.reg_extra / 4294967296, r.label_sum, r.label_m2), r.reg_n != 0 OR r.label_m2 != 0
     )) AS moments,
-    total_of(moments.3) + arraySum(
+    arrayReduce('sumKahan', arraySort(moments.3)) + arraySum(
         (weight, total, mean) -> if(weight = 0, 0., weight * pow(total / weight - mean, 2)),
         moments.1,
         moments.2,
         arrayWithConstant(length(moments), label_sum / (reg_n + reg_extra / 4294967296))
     ) AS label_m2,
-    total_of(groupArrayIf(r.ape_sum, r.ape_sum != 0)) AS ape_sum,
-    total_of(groupArrayIf(r.cost_sum, r.cost_sum != 0)) AS cost_sum,
-    total_of(groupArrayIf(r.value_sum, r.value_sum != 0)) AS value_sum,
-    total_of(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0)) AS log_loss_sum,
-    total_of(groupArrayIf(r.brier_sum, r.brier_sum != 0)) AS brier_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.ape_sum, r.ape_sum != 0))) AS ape_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.cost_sum, r.cost_sum != 0))) AS cost_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.value_sum, r.value_sum != 0))) AS value_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0))) AS log_loss_sum,
+    arrayReduce('sumKahan', arraySort(groupArrayIf(r.brier_sum, r.brier_sum != 0))) AS brier_sum,
     sumMap(r.confusion) AS confusion,
     sumMap(r.confusion_extra) AS confusion_extra,
     sumForEach(r.latency) AS latency,

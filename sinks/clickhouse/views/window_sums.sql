@@ -62,7 +62,6 @@ SELECT
 FROM
 (
     -- In order, so that the same rows give the same last digit.
-    WITH terms -> arrayReduce('sumKahan', arraySort(terms)) AS total_of
     SELECT
         r.model AS model,
         r.model_version AS model_version,
@@ -94,20 +93,20 @@ FROM
         score_n + sum(r.score_extra) / 4294967296 AS score_weight,
         bounds_n + sum(r.bounds_extra) / 4294967296 AS bounds_weight,
         sum(r.bounds_hits) + sum(r.bounds_hits_extra) / 4294967296 AS bounds_hits_weight,
-        total_of(groupArrayIf(r.err_sum, r.err_sum != 0)) AS err_sum,
-        total_of(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0)) AS abs_err_sum,
-        total_of(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0)) AS sq_err_sum,
-        total_of(groupArrayIf(r.label_sum, r.label_sum != 0)) AS label_sum,
-        total_of(groupArrayIf(r.ape_sum, r.ape_sum != 0)) AS ape_sum,
-        total_of(groupArrayIf(r.cost_sum, r.cost_sum != 0)) AS cost_sum,
-        total_of(groupArrayIf(r.value_sum, r.value_sum != 0)) AS value_sum,
-        total_of(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0)) AS log_loss_sum,
-        total_of(groupArrayIf(r.brier_sum, r.brier_sum != 0)) AS brier_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.err_sum, r.err_sum != 0))) AS err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0))) AS abs_err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0))) AS sq_err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.label_sum, r.label_sum != 0))) AS label_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.ape_sum, r.ape_sum != 0))) AS ape_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.cost_sum, r.cost_sum != 0))) AS cost_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.value_sum, r.value_sum != 0))) AS value_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0))) AS log_loss_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.brier_sum, r.brier_sum != 0))) AS brier_sum,
         -- Squares about the window's mean by the parallel formula, which holds for negated rows too.
         arraySort(groupArrayIf(
             (r.reg_n + r.reg_extra / 4294967296, r.label_sum, r.label_m2), r.reg_n != 0 OR r.label_m2 != 0
         )) AS moments,
-        total_of(moments.3) + arraySum(
+        arrayReduce('sumKahan', arraySort(moments.3)) + arraySum(
             (weight, total, mean) -> if(weight = 0, 0., weight * pow(total / weight - mean, 2)),
             moments.1,
             moments.2,
