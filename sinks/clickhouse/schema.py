@@ -30,6 +30,9 @@ HOUR_COLUMNS = (
     "confidence_all",
     "score_positives",
     "score_negatives",
+    "areas",
+    "latency_middles",
+    "delay_middles",
     "long_classes",
 )
 

@@ -44,22 +44,19 @@ def built(client: Client, name: str) -> None:
 
 def figures(client: Client, seconds: int = 3600) -> list[tuple[int, float]]:
     rows = client.rows(
-        f"SELECT predictions, accuracy FROM model_quality(window_seconds = {seconds}) ORDER BY window_start"  # noqa: S608
+        "SELECT predictions, hits_weight / class_weight AS right "  # noqa: S608
+        f"FROM window_sums(window_seconds = {seconds}) ORDER BY window_start"
     )
-    return [(row["predictions"], row["accuracy"]) for row in rows]
+    return [(row["predictions"], row["right"]) for row in rows]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_in_any_history_of_writers_and_builders_hours_equal_their_panes(
-    client: Client, name: str, seed: int
-) -> None:
-    history = History(client, name, seed)
-    from_hours = 0
-    for _ in range(20):
-        what = history.step()
+def test_in_any_history_of_writers_and_builders_hours_equal_their_panes(client: Client, name: str) -> None:
+    history = History(client, name, seed=1)
+    happened = set()
+    for _ in range(14):
+        happened.add(what := history.step())
         assert rows_of(client, name, "window_rows") == rows_of(client, name, "pane_sums"), what
-        from_hours += bool(HourBuilder(client, name).waiting().hours == 0)
-    assert from_hours > 3
+    assert happened > {"build", "killed", "label"}
 
 
 def test_sums_of_panes_are_plain_sums_over_the_newest_rows(client: Client, name: str) -> None:
@@ -145,7 +142,7 @@ def test_which_hours_answer_is_asked_once_by_a_query(client: Client, name: str) 
             "CREATE VIEW hours AS SELECT model, hour_start, touched_at, "
             "if(rand() % 2 = 0, built_at, toDateTime64(0, 3)) AS built_at FROM hours_apart"
         )
-        for _ in range(3):
+        for _ in range(2):
             assert figures(client) == [(1, 1.0)] * 40
         client.command("TRUNCATE TABLE rollups")
         assert 0 < len(figures(client)) < 40

@@ -51,6 +51,9 @@ CREATE TABLE IF NOT EXISTS ${database}.rollup_hours
     confidence_all Array(Int64) CODEC(ZSTD(1)),
     score_positives Map(String, Array(Int64)) CODEC(ZSTD(1)),
     score_negatives Map(String, Array(Int64)) CODEC(ZSTD(1)),
+    areas Array(Float64) CODEC(ZSTD(1)),  -- under the curve, by class with both outcomes
+    latency_middles Array(UInt32) CODEC(ZSTD(1)),  -- bins of the quantiles 0.5, 0.95 and 0.99
+    delay_middles Array(UInt32) CODEC(ZSTD(1)),
     long_classes Array(UInt64) CODEC(ZSTD(1))
 )
 ENGINE = ReplacingMergeTree(built_at)

@@ -1,5 +1,30 @@
 -- What panes add up to. Terms of sums are put in order first: the same panes give the same last digit,
 -- whoever adds them up, and when.
+WITH
+    -- As in model_quality, of the sums below.
+    -- The q-quantile is the ceil(q n)-th smallest: the geometric middle of its bin, bins growing by 1.035.
+    (bins, q) -> arrayFirstIndex(
+        (up_to, rank) -> up_to >= rank,
+        arrayCumSum(bins),
+        arrayWithConstant(length(bins), greatest(1, ceil(q * arraySum(bins) - 1e-9)))
+    ) AS bin_of,
+    -- None of an empty histogram. No figure is an argument of if: that computes it row by row.
+    bins -> arrayResize(
+        [bin_of(bins, 0.5), bin_of(bins, 0.95), bin_of(bins, 0.99)], 3 * (arraySum(bins) > 0)
+    ) AS middles_of,
+    bins -> arrayMap(i -> toFloat64(bins[2 * i + 1]), range(373)) AS counts_of,
+    bins -> arrayMap(i -> toFloat64(bins[2 * i + 2]), range(373)) AS positions_of,
+    -- How often a positive scores higher than a negative: pairs in different bins are counted, of those in one
+    -- bin the share follows from the mean positions inside it, around the half of ties.
+    (positives, negatives) -> arraySum(
+        (p, n, p_position, n_position, up_to) -> p * (up_to - n / 2)
+            + greatest(-p * n / 2, least(p * n / 2, (n * p_position - p * n_position) / 16)),
+        counts_of(positives),
+        counts_of(negatives),
+        positions_of(positives),
+        positions_of(negatives),
+        arrayCumSum(counts_of(negatives))
+    ) / (arraySum(counts_of(positives)) * arraySum(counts_of(negatives))) AS area_of
 SELECT
     r.model AS model,
     r.model_version AS model_version,
@@ -53,11 +78,19 @@ SELECT
     sumMap(r.confusion_extra) AS confusion_extra,
     sumForEach(r.latency) AS latency,
     sumForEach(r.delay) AS delay,
+    middles_of(latency) AS latency_middles,
+    middles_of(delay) AS delay_middles,
     sumForEach(r.calibration_hits) AS calibration_hits,
     sumForEach(r.calibration_p) AS calibration_p,
     sumForEach(r.confidence_all) AS confidence_all,
     sumForEachMap(r.score_positives) AS score_positives,
     sumForEachMap(r.score_negatives) AS score_negatives,
+    -- Those with both outcomes: auc is one against rest, over them.
+    arraySort(arrayFilter(
+        class -> arraySum(score_positives[class]) > 0 AND arraySum(score_negatives[class]) > 0,
+        mapKeys(score_positives)
+    )) AS scored_classes,
+    arrayMap(class -> area_of(score_positives[class], score_negatives[class]), scored_classes) AS areas,
     groupUniqArrayArray(21)(r.long_classes) AS long_classes
 FROM ${database}.rollups AS r FINAL
 GROUP BY model, model_version, segment, starts

@@ -21,7 +21,8 @@ SELECT
     ape_n, cost_n, value_n, score_n, bounds_n, bounds_hits, corrected, class_extra, hits_extra, reg_extra,
     ape_extra, score_extra, bounds_extra, bounds_hits_extra, err_sum, abs_err_sum, sq_err_sum, label_sum,
     label_m2, ape_sum, cost_sum, value_sum, log_loss_sum, brier_sum, confusion, confusion_extra, latency,
-    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives, long_classes
+    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives, areas,
+    latency_middles, delay_middles, long_classes
 FROM ${database}.rollup_hours FINAL
 WHERE {window_seconds:UInt32} % 3600 = 0
     AND (model, hour_start) NOT IN (SELECT pair.1, pair.2 FROM (SELECT arrayJoin(other_hours) AS pair))
@@ -32,7 +33,8 @@ SELECT
     ape_n, cost_n, value_n, score_n, bounds_n, bounds_hits, corrected, class_extra, hits_extra, reg_extra,
     ape_extra, score_extra, bounds_extra, bounds_hits_extra, err_sum, abs_err_sum, sq_err_sum, label_sum,
     label_m2, ape_sum, cost_sum, value_sum, log_loss_sum, brier_sum, confusion, confusion_extra, latency,
-    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives, long_classes
+    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives, areas,
+    latency_middles, delay_middles, long_classes
 FROM ${database}.pane_sums(window_seconds = 3600)
 WHERE {window_seconds:UInt32} % 3600 = 0
     AND (model, starts) IN (SELECT pair.1, pair.2 FROM (SELECT arrayJoin(other_hours) AS pair))
@@ -43,6 +45,7 @@ SELECT
     ape_n, cost_n, value_n, score_n, bounds_n, bounds_hits, corrected, class_extra, hits_extra, reg_extra,
     ape_extra, score_extra, bounds_extra, bounds_hits_extra, err_sum, abs_err_sum, sq_err_sum, label_sum,
     label_m2, ape_sum, cost_sum, value_sum, log_loss_sum, brier_sum, confusion, confusion_extra, latency,
-    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives, long_classes
+    delay, calibration_hits, calibration_p, confidence_all, score_positives, score_negatives,
+    [] AS areas, [] AS latency_middles, [] AS delay_middles, long_classes
 FROM ${database}.rollups FINAL
 WHERE {window_seconds:UInt32} % 3600 != 0

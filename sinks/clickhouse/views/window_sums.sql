@@ -45,10 +45,10 @@ SELECT
         )]
     ) AS class_weights,
     -- Those with both outcomes: auc is one against rest, over them.
-    arrayFilter(
+    arraySort(arrayFilter(
         class -> arraySum(w.score_positives[class]) > 0 AND arraySum(w.score_negatives[class]) > 0,
         mapKeys(w.score_positives)
-    ) AS scored_classes,
+    )) AS scored_classes,
     toBool(ifNull(
         s.task != ''
             AND s.maturity != 'learning'
@@ -61,7 +61,6 @@ SELECT
     )) AS is_mature
 FROM
 (
-    -- In order, so that the same rows give the same last digit.
     SELECT
         r.model AS model,
         r.model_version AS model_version,
@@ -93,6 +92,7 @@ FROM
         score_n + sum(r.score_extra) / 4294967296 AS score_weight,
         bounds_n + sum(r.bounds_extra) / 4294967296 AS bounds_weight,
         sum(r.bounds_hits) + sum(r.bounds_hits_extra) / 4294967296 AS bounds_hits_weight,
+        -- In order, so that the same rows give the same last digit.
         arrayReduce('sumKahan', arraySort(groupArrayIf(r.err_sum, r.err_sum != 0))) AS err_sum,
         arrayReduce('sumKahan', arraySort(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0))) AS abs_err_sum,
         arrayReduce('sumKahan', arraySort(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0))) AS sq_err_sum,
@@ -120,7 +120,11 @@ FROM
         sumForEach(r.calibration_p) AS calibration_p,
         sumForEach(r.confidence_all) AS confidence_all,
         sumForEachMap(r.score_positives) AS score_positives,
-        sumForEachMap(r.score_negatives) AS score_negatives
+        sumForEachMap(r.score_negatives) AS score_negatives,
+        -- Of windows of an hour, which have one row.
+        groupArrayArray(r.areas) AS areas,
+        groupArrayArray(r.latency_middles) AS latency_middles,
+        groupArrayArray(r.delay_middles) AS delay_middles
     FROM ${database}.window_rows(window_seconds = {window_seconds:UInt32}) AS r
     GROUP BY model, model_version, segment, window_start
     HAVING sum(r.predictions) > 0 OR sum(r.duplicates) > 0
