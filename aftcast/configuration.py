@@ -299,7 +299,7 @@ class Rule(Section):
     runbook_url: str = Field("", description="what to do; empty: that of `[alerts]`")
 
 
-class Forward(Section):
+class Forward(Trusting):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = Field(
         description="of the target; part of its consumer group's name, so it goes on where it was"
     )

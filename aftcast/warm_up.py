@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aftcast.simulation import INFERENCE, LABELS, Event, Simulation
 from schemas.records import RawBatch
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.drift.detectors import load
+
+if TYPE_CHECKING:
+    from aftcast.simulation import Event
 
 START_MS = 1_767_225_600_000
 SPAN_MS = 1_800_000
@@ -37,6 +40,8 @@ def is_warm() -> bool:
 
 def warm_up() -> None:
     """Run every kernel that a worker needs; two seconds where they are compiled already."""
+    # Here, as every worker asks ``is_warm``: what simulates and encodes takes a tenth of a second to import.
+    from aftcast.simulation import INFERENCE, LABELS, Simulation
     from streams.decode import Decoder
     from streams.monitor import Monitor
     from streams.partition import PartitionStage
@@ -60,7 +65,7 @@ def warm_up() -> None:
     stage.take_changed()
 
 
-def _batch(events: Iterable[Event], kind: str) -> RawBatch:
+def _batch(events: Iterable["Event"], kind: str) -> RawBatch:
     chosen = [event for event in events if event.kind == kind]
     return RawBatch(
         topic=kind,

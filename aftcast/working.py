@@ -32,7 +32,6 @@ from sinks.clickhouse.hours import HourBuilder
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
-from streams.drift import detectors
 from streams.worker.health import Part
 from streams.worker.metrics import MetricsServer
 from streams.worker.registry import ConfluentRegistry
@@ -150,8 +149,6 @@ def _run_role(configuration: Configuration, role: Role) -> int:
     if not is_warm():
         log.info("compiling the core for this machine, once: some 20 s")
         warm_up()
-    # Likewise, rather than at the first mature pane.
-    detectors.load()
     settings = replace(worker_settings(configuration), metrics_port=port)
     admits = access_of(configuration.metrics)
     decoder = decoder_of(configuration)

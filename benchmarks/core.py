@@ -2,8 +2,8 @@
 
     python benchmarks/core.py [--events 1000000] [--runs 3]
 
-Both topics count as events; time is that of the processor. The rival does with fastavro and dicts what most
-people would write first.
+Both topics count as events, so a prediction and its label are two; time is that of the processor. The rival
+does with fastavro and dicts what most people would write first.
 """
 
 import argparse
@@ -17,17 +17,43 @@ import traffic
 
 from schemas.contracts import CONTRACTS
 from schemas.settings import JoinSettings, MonitorSettings
+from streams.codes.coder import Coder
 from streams.decode import Decoder
+from streams.features.store import FeatureStore
+from streams.join.hot import HotJoin
+from streams.panes.store import PaneStore
 from streams.partition import PartitionStage
 
 BATCH = 20_000
 
 
-def recorded(events, features=True):
-    """Return alternating (kind, raw batch) of about ``events`` events, half of them labels."""
+# What an event can do without, and the fields that bring it.
+FAMILIES = {
+    "ten features": ("features",),
+    "scores (log loss, Brier, calibration, auc)": ("scores",),
+    "a segment (every figure once more)": ("segments",),
+    "latency and cost": ("latency_ms", "cost"),
+}
+ROOMS = {
+    "decode": (Decoder, ("decode_inference", "decode_labels")),
+    "codes": (Coder, ("predictions", "labels")),
+    "join": (HotJoin, ("add_predictions", "add_labels")),
+    "panes": (PaneStore, ("add_predictions", "add_pairs")),
+    "features": (FeatureStore, ("add",)),
+}
+
+
+def recorded(events, without=()):
+    """Return alternating (kind, raw batch) of about ``events`` events, half of them labels.
+
+    ``without`` are fields that no prediction carries.
+    """
     batches = []
     for first in range(0, events // 2, BATCH):
-        said = traffic.predictions(first, BATCH, features=features)
+        said = traffic.predictions(first, BATCH, features="features" not in without)
+        for record in said:
+            for field in {"scores", "segments", "latency_ms", "cost"} & set(without):
+                record[field] = {} if field == "segments" else None
         truth = traffic.labels(first, BATCH)
         for kind, topic, records in (
             ("InferenceEvent", "inference-events", said),
@@ -39,35 +65,36 @@ def recorded(events, features=True):
     return batches
 
 
+def clock_rooms(spent):
+    """Let every room add its processor time to ``spent``, in seconds."""
+    for room, (kind, names) in ROOMS.items():
+        for name in names:
+            setattr(kind, name, clocked(getattr(kind, name), room, spent))
+
+
+def clocked(method, room, spent):
+    def run(*args):
+        start = time.process_time()
+        result = method(*args)
+        spent[room] += time.process_time() - start
+        return result
+
+    return run
+
+
 def run_core(batches):
     decoder, stage = Decoder(), PartitionStage(0, 1, 0, JoinSettings(), MonitorSettings())
-    parts = defaultdict(float)
-    count_features = stage.features.add
-
-    def timed(*args):
-        start = time.process_time()
-        count_features(*args)
-        parts["  of it counting features"] += time.process_time() - start
-
-    stage.features.add = timed
     begin = time.process_time()
     for kind, raw in batches:
-        start = time.process_time()
         if kind == "InferenceEvent":
-            decoded = decoder.decode_inference(raw)
-            middle = time.process_time()
-            stage.apply_inference(decoded)
+            stage.apply_inference(decoder.decode_inference(raw))
         else:
-            decoded = decoder.decode_labels(raw)
-            middle = time.process_time()
-            stage.apply_labels(decoded)
-        parts["decode " + kind] += middle - start
-        parts["apply " + kind] += time.process_time() - middle
+            stage.apply_labels(decoder.decode_labels(raw))
     rows = stage.take_changed()
     stage.take_changed_features()
     elapsed = time.process_time() - begin
     hits = sum(n for n, s in zip(rows["hits"].to_pylist(), rows["segment"].to_pylist(), strict=True) if not s)
-    return elapsed, parts, hits
+    return elapsed, hits
 
 
 def run_plain(batches):
@@ -102,28 +129,39 @@ def main():
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
-    batches, bare = recorded(args.events), recorded(args.events, features=False)
+    batches = recorded(args.events)
     events = sum(len(raw) for _, raw in batches)
+    lighter = {name: recorded(args.events, fields) for name, fields in FAMILIES.items()}
+    lighter["all of these"] = recorded(args.events, [field for of in FAMILIES.values() for field in of])
     sample = batches[: max(2, len(batches) // 10)]
+    sampled = sum(len(raw) for _, raw in sample)
+    spent = defaultdict(float)
+    clock_rooms(spent)
     run_core(batches[:2])  # compiles, or loads what was compiled
-    rates, bare_rates, counting, ratios = [], [], [], []
+    taken_us, ratios, rooms_us = [], [], defaultdict(list)
+    saved_us = {name: [] for name in lighter}
     for _ in range(args.runs):
-        elapsed, parts, hits = run_core(batches)
+        spent.clear()
+        elapsed, hits = run_core(batches)
+        taken_us.append(elapsed / events * 1e6)
+        for room in ROOMS:
+            rooms_us[room].append(spent[room] / events * 1e6)
+        rooms_us["the rest"].append(taken_us[-1] - sum(spent.values()) / events * 1e6)
+        for name, without in lighter.items():
+            saved_us[name].append(taken_us[-1] - run_core(without)[0] / events * 1e6)
         plain, plain_hits = run_plain(sample)
-        sampled = sum(len(raw) for _, raw in sample)
-        assert run_core(sample)[2] == plain_hits
-        rates.append(events / elapsed)
-        bare_rates.append(events / run_core(bare)[0])
-        counting.append(parts["  of it counting features"] / events * 1e6)
-        ratios.append(rates[-1] / (sampled / plain))
+        assert run_core(sample)[1] == plain_hits
+        ratios.append(plain / sampled * 1e6 / taken_us[-1])
+    median_us = statistics.median(taken_us)
     print(f"{events:,} events, {hits:,} right answers")
-    for name, seconds in parts.items():
-        print(f"  {name:24s} {seconds / (events / 2) * 1e6:6.2f} us an event")
-    print(f"core: {statistics.median(rates):,.0f} events/s with ten features (median of {args.runs})")
-    without = statistics.median(bare_rates)
-    cost_us = 1e6 / statistics.median(rates) - 1e6 / without
-    print(f"without features: {without:,.0f} events/s; they cost {cost_us:.2f} us an event, labels included,")
-    print(f"of which counting them {statistics.median(counting):.2f} us and the rest decoding them")
+    print(
+        f"core: {1e6 / median_us:,.0f} events/s with everything, {median_us:.2f} us (median of {args.runs})"
+    )
+    for room, costs in rooms_us.items():
+        print(f"  {room:44s} {statistics.median(costs):5.2f} us an event")
+    print("what each family costs, from decoding on: everything, less everything but it")
+    for name, costs in saved_us.items():
+        print(f"  {name:44s} {statistics.median(costs):5.2f} us")
     print(f"ratio to plain Python with fastavro and dicts: {statistics.median(ratios):.1f}")
 
 

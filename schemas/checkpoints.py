@@ -15,6 +15,15 @@ class FloorStep:
 
 
 @dataclass(frozen=True, slots=True)
+class LastRecord:
+    """The last applied record of an input: where another one is found at its offset, the log is another."""
+
+    offset: int
+    time_ms: int
+    crc32: int  # of its key and value
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where a partition stands; what waits in its memory is read again from the inputs.
 
@@ -37,6 +46,8 @@ class Checkpoint:
         collided with may lie below.
     inference_ms, labels_ms
         How far both inputs had been read, in record time.
+    inference_last, label_last
+        The newest records below the next offsets; None: none was applied yet, or an older version wrote this.
     """
 
     partition: int
@@ -50,6 +61,8 @@ class Checkpoint:
     reused: tuple[int, ...] = ()
     inference_ms: int = 0
     labels_ms: int = 0
+    inference_last: LastRecord | None = None
+    label_last: LastRecord | None = None
     format: int = STATE_FORMAT
 
     @property

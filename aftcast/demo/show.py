@@ -25,6 +25,8 @@ from aftcast.failure import Failure
 from aftcast.output import remark, say
 
 LOOK_EVERY_S, FIRST_LOOKS_EVERY_S = 0.5, 0.1
+# Where nothing is shown on the way: only who interrupts the demo gets figures that are older than its end.
+UNSEEN_LOOK_EVERY_S = 5.0
 SETTLE_S = 3.0  # after the last event, so that what is on its way is shown
 
 
@@ -135,13 +137,17 @@ class Show:
         self._address = address
         self._page = page
         until_s = self._began_s + self._options.duration_s + SETTLE_S
-        while time.monotonic() < until_s:
+        due_s = 0.0
+        while (now_s := time.monotonic()) < until_s:
             parts.check()
             reached_ms = parts.reached_ms
             if reached_ms is not None:  # before that there is nothing, and looking costs time
                 self._clock.follow(reached_ms)
-                self._figures = reader.read()
-                self._note_first_figure()
+                if now_s >= due_s or until_s - now_s <= 2 * LOOK_EVERY_S:
+                    self._figures = reader.read()
+                    self._note_first_figure()
+                    if isinstance(self._display, Silence) and self._first_figure_s is not None:
+                        due_s = now_s + UNSEEN_LOOK_EVERY_S
             self._sent = parts.traffic.sent
             self._display.show(self._moment(parts), self._figures)
             time.sleep(FIRST_LOOKS_EVERY_S if self._first_figure_s is None else LOOK_EVERY_S)

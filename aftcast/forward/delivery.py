@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from dataclasses import dataclass
 
 import aiohttp
@@ -30,7 +31,12 @@ async def deliver(session: aiohttp.ClientSession, target: Target, payload: bytes
     limit = aiohttp.ClientTimeout(total=target.timeout_s)
     try:
         async with session.post(
-            target.url, data=payload, headers=target.headers, timeout=limit, allow_redirects=False
+            target.url,
+            data=payload,
+            headers=target.headers,
+            timeout=limit,
+            allow_redirects=False,
+            ssl=target.tls or True,
         ) as answer:
             if answer.status < 300:
                 return Outcome(taken=True, again=False)
@@ -41,14 +47,25 @@ async def deliver(session: aiohttp.ClientSession, target: Target, payload: bytes
             return Outcome(False, again, reason, _seconds(answer.headers.get("Retry-After", "")))
     except TimeoutError:
         return Outcome(False, True, f"no answer within {target.timeout_s:g} s")
-    except aiohttp.ClientConnectorError as error:
-        # Of a refused connection the text holds the address, of an unknown host it is the reason itself.
-        cause = error.os_error
-        known = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
-        return Outcome(False, True, f"not reachable ({(known or 'no address').lower()})")
+    except (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError) as error:
+        return Outcome(False, True, _unreachable(error))
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # Only its kind: the text of some holds the whole address, which may be the secret.
         return Outcome(False, True, type(error).__name__)
+
+
+def _unreachable(error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+        said = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else str(cause)
+        return f"its certificate is not trusted ({said.lower()}); see ca_file"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        said = getattr(error.os_error, "reason", None) or type(error).__name__
+        return f"no TLS with it ({said.replace('_', ' ').lower()})"
+    # Of a refused connection the text holds the address, of an unknown host it is the reason itself.
+    number = error.os_error.errno
+    known = os.strerror(number) if number and number > 0 else error.os_error.strerror
+    return f"not reachable ({(known or 'no address').lower()})"
 
 
 def _seconds(text: str) -> float:

@@ -1,6 +1,7 @@
 """Where alerts go: targets of the configuration with their secrets, which are never shown."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ class Target:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     secret: str = field(repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)  # None: http
 
     @property
     def place(self) -> str:
@@ -82,9 +84,10 @@ def open_target(
             raise _failure(settings, "needs its routing key: name it by secret_env or secret_file")
         if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
             raise _failure(settings, "needs an address that begins with http:// or https://")
+    tls = _tls(settings) if url.startswith("https://") else None
     return Target(
         settings.name, kind, settings.text or TEXTS[kind], settings.severities, settings.rate_per_minute,
-        settings.timeout_ms / 1000, url, headers, secret,
+        settings.timeout_ms / 1000, url, headers, secret, tls,
     )  # fmt: skip
 
 
@@ -105,6 +108,19 @@ def _secret(settings: Forward, environment: Mapping[str, str]) -> str:
     if not secret.isprintable():
         raise _failure(settings, "the secret holds characters that no header may")
     return secret
+
+
+def _tls(settings: Forward) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.certificate_file:
+            context.load_cert_chain(settings.certificate_file, settings.certificate_key_file or None)
+    except OSError as error:  # ssl.SSLError too
+        files = ", ".join(
+            filter(None, (settings.ca_file, settings.certificate_file, settings.certificate_key_file))
+        )
+        raise _failure(settings, f"{files} cannot be used ({error.strerror or error})") from None
+    return context
 
 
 def _failure(settings: Forward, rule: str) -> Failure:

@@ -1,6 +1,6 @@
 """One decoded batch into codes: who it is about, what was said, in arrays that kernels can walk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from schemas.records import IntArray
 from schemas.settings import ModelSettings
 from streams.codes.classes import class_keys, filled, kinds_of, numbers_of
 from streams.codes.profiles import ProfileTable
+from streams.codes.repeats import distinct_codes, distinct_texts
 from streams.codes.scores import ScoreTable
 from streams.codes.segments import CROWDED
 from streams.codes.siphash import hash_strings
@@ -100,7 +101,7 @@ class Coder:
             bounded_rows,
             np.column_stack([number[bounded_rows], lower[bounded_rows], upper]),
         )
-        number[as_class] = scores.number[as_class]
+        np.copyto(number, scores.number, where=as_class)
         number[bounded_rows] = scores.number[bounded_rows]
         flags = (
             answered * ANSWERED
@@ -150,14 +151,13 @@ class Coder:
         )
 
     def _streams(self, columns: pa.RecordBatch) -> CodeArray:
-        model = columns.column("model").dictionary_encode()
-        version = columns.column("model_version").dictionary_encode()
-        versions = max(1, len(version.dictionary))
-        pair = np.asarray(model.indices).astype(np.int64) * versions + np.asarray(version.indices)
-        distinct, inverse = np.unique(pair, return_inverse=True)
-        models, names = model.dictionary.to_pylist(), version.dictionary.to_pylist()
-        codes = [self.vocabulary.stream(models[p // versions], names[p % versions]) for p in distinct]
-        return np.array(codes, np.int32)[inverse] if codes else np.zeros(0, np.int32)
+        model, models = distinct_texts(columns.column("model"))
+        version, versions = distinct_texts(columns.column("model_version"))
+        pair = model.astype(np.int64) * len(versions) + version
+        occurring, _, which = distinct_codes(pair, len(models) * len(versions))
+        pairs = [divmod(p, len(versions)) for p in occurring.tolist()]
+        codes = [self.vocabulary.stream(models[m], versions[v]) for m, v in pairs]
+        return np.array(codes, np.int32)[which]
 
     def _statuses(self, column: pa.StringArray) -> CodeArray:
         return _codes(column, lambda status: -1 if status == "ok" else self.vocabulary.statuses.code(status))
@@ -198,14 +198,14 @@ class Coder:
         offsets = offsets - begin
         if begin == end:
             return offsets, np.zeros(0, np.int32)
-        keys = column.keys.slice(begin, end - begin).dictionary_encode()
-        values = column.items.slice(begin, end - begin).dictionary_encode()
+        key_of, key_names = distinct_texts(column.keys.slice(begin, end - begin))
+        value_of, value_names = distinct_texts(column.items.slice(begin, end - begin))
         of_model = np.array(self.vocabulary.stream_model, np.int64)[stream]
         model = np.repeat(of_model, np.diff(offsets))
-        key_count, value_count = len(keys.dictionary), len(values.dictionary)
-        triple = (model * key_count + np.asarray(keys.indices)) * value_count + np.asarray(values.indices)
-        distinct, first, inverse = np.unique(triple, return_index=True, return_inverse=True)
-        key_names, value_names = keys.dictionary.to_pylist(), values.dictionary.to_pylist()
+        key_count, value_count = len(key_names), len(value_names)
+        triple = (model * key_count + key_of) * value_count + value_of
+        below = len(self.vocabulary.models) * key_count * value_count
+        distinct, first, inverse = distinct_codes(triple, below)
         codes = np.empty(len(distinct), np.int32)
         crowded: dict[tuple[int, int], int] = {}  # (model, key) -> the first place that is
         for i in np.argsort(first):  # in the order met, so that which values are kept never depends on codes
@@ -219,13 +219,12 @@ class Coder:
             rows = np.repeat(np.arange(len(stream)), np.diff(offsets))
             places = np.flatnonzero(triple // value_count == owner * key_count + key)
             places = places[places >= begin_at]
-            of_value, times = np.asarray(values.indices)[places], time_ms[rows[places]]
+            of_value, times = value_of[places].astype(np.int64), time_ms[rows[places]]
             name = key_names[key]
             out[places] = self.vocabulary.segments.crowded(owner, name, value_names, of_value, times)
         return offsets, out
 
 
-def _codes(column: pa.StringArray, code_of) -> CodeArray:  # type: ignore[no-untyped-def]
-    encoded = column.dictionary_encode()
-    codes = np.array([code_of(text) for text in encoded.dictionary.to_pylist()], np.int32)
-    return codes[np.asarray(encoded.indices)] if len(codes) else np.zeros(0, np.int32)
+def _codes(column: pa.StringArray, code_of: Callable[[str], int]) -> CodeArray:
+    which, texts = distinct_texts(column)
+    return np.array([code_of(text) for text in texts], np.int32)[which]

@@ -11,6 +11,7 @@ from schemas.records import IntArray
 from schemas.settings import ModelSettings
 from streams.codes.classes import text_key
 from streams.codes.names import Names
+from streams.codes.repeats import distinct_texts
 
 BOUNDED_SIZE = 3  # number, lower, upper
 # How far the scores of all classes may be from 1 together: those of eight-bit models are off by 0.4 %.
@@ -74,8 +75,8 @@ class ScoreTable:
         sizes = np.where(used, np.diff(offsets), 0)
         if not sizes.any() and not len(bounded_rows):
             return coded
-        keys = column.keys.slice(begin, end - begin).dictionary_encode()
-        indices, names = np.asarray(keys.indices).astype(np.int64), keys.dictionary.to_pylist()
+        key_of, names = distinct_texts(column.keys.slice(begin, end - begin))
+        indices = key_of.astype(np.int64)
         values = np.asarray(column.items.slice(begin, end - begin), np.float64)
         first = offsets[:-1] - begin
         # Vectors lie in the order of the rows, so that those that leave first are the first.

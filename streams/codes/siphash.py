@@ -35,24 +35,25 @@ def _round(v0, v1, v2, v3):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _siphash(offsets, data, k0, k1, low, high):  # type: ignore[no-untyped-def]
     for i in range(len(low)):
-        start, end = offsets[i], offsets[i + 1]
+        # Unsigned: numba would check signed indices for negatives, and load byte by byte.
+        start, end = np.uint64(offsets[i]), np.uint64(offsets[i + 1])
         v0 = k0 ^ np.uint64(0x736F6D6570736575)
         v1 = k1 ^ np.uint64(0x646F72616E646F6D) ^ np.uint64(0xEE)
         v2 = k0 ^ np.uint64(0x6C7967656E657261)
         v3 = k1 ^ np.uint64(0x7465646279746573)
         j = start
-        while j + 8 <= end:
+        while j + np.uint64(8) <= end:
             word = np.uint64(0)
-            for k in range(8):
-                word |= np.uint64(data[j + k]) << np.uint64(8 * k)
+            for k in range(np.uint64(8)):
+                word |= np.uint64(data[j + k]) << np.uint64(8) * k
             v3 ^= word
             v0, v1, v2, v3 = _round(v0, v1, v2, v3)
             v0, v1, v2, v3 = _round(v0, v1, v2, v3)
             v0 ^= word
-            j += 8
-        word = np.uint64((end - start) & 0xFF) << np.uint64(56)
+            j += np.uint64(8)
+        word = (end - start) << np.uint64(56)
         for k in range(end - j):
-            word |= np.uint64(data[j + k]) << np.uint64(8 * k)
+            word |= np.uint64(data[j + k]) << np.uint64(8) * k
         v3 ^= word
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)
         v0, v1, v2, v3 = _round(v0, v1, v2, v3)

@@ -10,22 +10,6 @@ _KEPT = 8  # producers whose key lists are remembered; more only cost time
 
 
 @nb.njit(cache=True, nogil=True)
-def all_start_with(bounds: Bounds, data: Bytes, prefix: Bytes, most_bytes: int) -> bool:
-    """Tell whether every value begins with ``prefix`` and has at most ``most_bytes`` bytes."""
-    size = len(prefix)
-    for i in range(len(bounds) - 1):
-        start, length = bounds[i], bounds[i + 1] - bounds[i]
-        if length < size or length > most_bytes:
-            return False
-        unlike = 0
-        for j in range(size):
-            unlike |= data[start + j] ^ prefix[j]
-        if unlike != 0:
-            return False
-    return True
-
-
-@nb.njit(cache=True, nogil=True)
 def _same_keys(row: np.uint32, other: np.uint32, count: np.uint32, ends: Bounds, text: Bytes) -> bool:
     # Unsigned indices: numba would check signed ones for negatives, at six times the cost.
     start, before = np.uint32(ends[row]), np.uint32(ends[other])

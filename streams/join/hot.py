@@ -172,11 +172,11 @@ class HotJoin:
     def add_labels(self, batch: CodedLabels, meaning: Meaning) -> JoinResult:
         """Take in labels, in offset order; ``outcome`` of the result is empty."""
         n = len(batch)
-        rows = np.zeros(n, LABEL)
-        for name in ("id_low", "id_high", "time_ms", "record_time_ms", "offset", "class_key", "number"):
-            rows[name] = getattr(batch, name)
-        for name in ("probability", "value", "model", "source", "kind"):
-            rows[name] = getattr(batch, name)
+        rows = np.empty(n, LABEL)
+        kernels.pack_labels(
+            batch.id_low, batch.id_high, batch.time_ms, batch.record_time_ms, batch.offset, batch.class_key,
+            batch.number, batch.probability, batch.value, batch.model, batch.source, batch.kind, rows,
+        )  # fmt: skip
         self._reserve_labels(n)
         room = 4 * n + 64
         all_changes, all_dead = [], []

@@ -40,7 +40,24 @@ from streams.join.layout import (
     WAITING,
 )
 
+AHEAD = 256  # events whose memory is read at once: it stays in the nearest cache until they are worked on
 ASK = 2  # two labels with one timestamp whose texts a kernel cannot compare
+
+
+@nb.njit(cache=True, nogil=True)
+def _read_ahead(id_low, begin, predictions, table, label_table, read):  # type: ignore[no-untyped-def]
+    """Read what the next ids may meet: here no read waits for another, one by one each would.
+
+    ``read`` takes what was read, shape ``(AHEAD,)``, as the compiler leaves out what nobody gets.
+    """
+    mask, label_mask = np.uint64(len(table) - 1), np.uint64(len(label_table) - 1)
+    count = min(AHEAD, len(id_low) - begin)
+    for k in range(count):
+        read[k] = max(table[id_low[begin + k] & mask], label_table[id_low[begin + k] & label_mask])
+    for k in range(count):
+        slot = table[id_low[begin + k] & mask]
+        if slot >= 0:
+            read[k] = predictions[slot].profile
 
 
 @nb.njit(cache=True, nogil=True)
@@ -210,7 +227,10 @@ def add_predictions(  # type: ignore[no-untyped-def]
     """
     mask, label_mask = np.uint64(len(table) - 1), np.uint64(len(label_table) - 1)
     n_changes, n_dead = 0, 0
+    read = np.empty(AHEAD, np.int32)
     for i in range(begin, len(id_low)):
+        if (i - begin) % AHEAD == 0:
+            _read_ahead(id_low, i, predictions, table, label_table, read)
         if time_ms[i] < floor_ms:
             outcome[i] = BELOW_FLOOR
             counters[C_ACCEPTED] += 1
@@ -313,6 +333,33 @@ def add_predictions(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def pack_labels(  # type: ignore[no-untyped-def]
+    id_low, id_high, time_ms, record_time_ms, offset, class_key, number, probability, value, model, source,
+    kind, rows,
+):  # fmt: skip
+    """Write columns into rows of dtype LABEL, all of a row while it is at hand."""
+    for i in range(len(rows)):
+        row = rows[i]
+        row.id_low = id_low[i]
+        row.id_high = id_high[i]
+        row.time_ms = time_ms[i]
+        row.record_time_ms = record_time_ms[i]
+        row.offset = offset[i]
+        row.older = -1
+        row.class_key = class_key[i]
+        row.number = number[i]
+        row.probability = probability[i]
+        row.value = value[i]
+        row.model = model[i]
+        row.source = source[i]
+        row.uses = 0
+        row.kind = kind[i]
+        row.state = WAITING
+        row.retired = 0
+        row.spare = 0
+
+
+@nb.njit(cache=True, nogil=True)
 def add_labels(  # type: ignore[no-untyped-def]
     batch, begin, floor_ms,
     predictions, table, labels, label_table, pairs, positions, counters,
@@ -328,7 +375,10 @@ def add_labels(  # type: ignore[no-untyped-def]
     """
     mask, label_mask = np.uint64(len(table) - 1), np.uint64(len(label_table) - 1)
     n_changes, n_dead = 0, 0
+    read = np.empty(AHEAD, np.int32)
     for i in range(begin, len(batch)):
+        if (i - begin) % AHEAD == 0:
+            _read_ahead(batch.id_low, i, predictions, table, label_table, read)
         new = batch[i]
         if new.record_time_ms < floor_ms:
             # Left to the cold join, whether its prediction comes before or after it: so order never shows.
@@ -356,10 +406,6 @@ def add_labels(  # type: ignore[no-untyped-def]
         slot = label_slot(seq, positions, labels)
         labels[slot] = new
         label = labels[slot]
-        label.uses = 0
-        label.state = WAITING
-        label.retired = 0
-        label.older = -1
         counters[C_LABELS] += 1
         counters[C_WAITING] += 1
         label_place = new.id_low & label_mask

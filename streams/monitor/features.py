@@ -59,6 +59,8 @@ class Features:
 
     def absorb(self, rows: pa.RecordBatch) -> None:
         """Take in rows of ``FEATURE_COLUMNS``; of a pane and partition the newest revision counts."""
+        if not rows.num_rows:
+            return
         starts = rows.column("pane_start").cast(pa.int64()).to_pylist()
         names = [
             rows.column(name).to_pylist()

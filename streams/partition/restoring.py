@@ -54,10 +54,14 @@ class Restoring:
         Where to go, and from where: where a log begins above the low water, its low water is that.
     actions
         What the stage does.
+    lost_until_ms
+        Panes that start below it cannot be rebuilt whole.
     """
 
-    def __init__(self, checkpoint: Checkpoint, actions: Actions) -> None:
-        self._checkpoint = checkpoint
+    def __init__(self, checkpoint: Checkpoint, actions: Actions, lost_until_ms: int = 0) -> None:
+        self.checkpoint = checkpoint
+        self.lost_until_ms = lost_until_ms
+        self._reused = np.array(checkpoint.reused, np.int64)
         self._steps = deque(checkpoint.steps)
         self._end = FloorStep(checkpoint.floor_now_ms, checkpoint.inference_offset, checkpoint.label_offset)
         starts = checkpoint.inference_low, checkpoint.label_low
@@ -100,6 +104,13 @@ class Restoring:
                 return True
             self._raise_floor(self._steps.popleft().floor_ms)
 
+    def without_reused(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        """Return predictions without those that were set aside as ``id_reused`` before the checkpoint."""
+        if not len(self._reused):
+            return columns
+        inside = np.isin(columns.column("offset").to_numpy(zero_copy_only=False), self._reused)
+        return columns.filter(pa.array(~inside)) if inside.any() else columns
+
     def rest(self) -> tuple[list[DecodedBatch], list[DecodedBatch]]:
         """Return what was read beyond the checkpoint: predictions and labels."""
         predictions, labels = (list(each.waiting) for each in self._inputs)
@@ -124,9 +135,3 @@ def last_offset(batch: DecodedBatch) -> int:
     if batch.columns.num_rows:
         last = max(last, batch.columns.column("offset")[-1].as_py())
     return last
-
-
-def without(columns: pa.RecordBatch, offsets: np.ndarray) -> pa.RecordBatch:
-    """Return the rows whose offset is none of ``offsets``."""
-    inside = np.isin(columns.column("offset").to_numpy(zero_copy_only=False), offsets)
-    return columns.filter(pa.array(~inside)) if inside.any() else columns

@@ -6,7 +6,6 @@ Pure: no clock, no I/O. The same code runs behind Faust, behind ``aftcast replay
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +20,7 @@ from streams.partition.counters import StageCounters
 from streams.partition.low_water import LowWater
 from streams.partition.memory import Memory
 from streams.partition.reading import chosen_rows
-from streams.partition.restoring import Actions, Restoring, last_offset, without
+from streams.partition.restoring import Actions, Restoring, last_offset
 
 NO_ROWS = pa.RecordBatch.from_pylist([], PANE_COLUMNS)  # made once: quiet panes come by the thousand
 NO_FEATURES = pa.RecordBatch.from_pylist([], FEATURE_COLUMNS)
@@ -66,9 +65,6 @@ class PartitionStage:
         self.next_label_offset = 0
         self._low_water = LowWater(floor_ms)
         self._restoring: Restoring | None = None
-        self._resumed_from: Checkpoint | None = None
-        self._lost_until_ms = 0
-        self._set_aside = np.zeros(0, np.int64)  # offsets of a checkpoint's reused ids
         self._read_until_ms = (0, 0)
         self._last_rows: list[pa.RecordBatch] = []
         self._last_features: list[pa.RecordBatch] = []
@@ -97,14 +93,12 @@ class PartitionStage:
             Panes that start below it cannot be rebuilt whole, as the log does not reach back: they stay as
             they were last sent, and what still comes for them is left to the cold join.
         """
-        self._resumed_from, self._lost_until_ms = checkpoint, lost_until_ms
-        self._set_aside = np.array(checkpoint.reused, np.int64)
         self._low_water = LowWater(checkpoint.floor_ms)
         self._low_water.steps.extend(checkpoint.steps)
         self.memory.raise_floor(checkpoint.floor_ms, self.revision)
         self.start_at(checkpoint.inference_offset, checkpoint.label_offset)
         actions = Actions(self._predict, self._label, self._raise_floor)
-        self._restoring = Restoring(checkpoint, actions)
+        self._restoring = Restoring(checkpoint, actions, lost_until_ms)
         if self._restoring.go_on():
             self._resume()
 
@@ -172,7 +166,8 @@ class PartitionStage:
         if self.restoring:
             return NO_FEATURES
         last, self._last_features = self._last_features, []
-        return pa.concat_batches([*last, self.features.changed_rows(self.revision, closed_ms)])
+        changed = self.features.changed_rows(self.revision, closed_ms)
+        return pa.concat_batches([*last, changed]) if last else changed
 
     def feature_rows(
         self, *, model: str | None = None, start_ms: int | None = None, end_ms: int | None = None
@@ -225,8 +220,8 @@ class PartitionStage:
 
         While it is being restored that is the checkpoint from which it resumes, under its own epoch.
         """
-        if self._restoring is not None and self._resumed_from is not None:
-            return replace(self._resumed_from, epoch=self.epoch)
+        if self._restoring is not None:
+            return replace(self._restoring.checkpoint, epoch=self.epoch)
         inference_low, label_low = self._lows()
         marks = self._low_water
         return Checkpoint(
@@ -302,8 +297,8 @@ class PartitionStage:
         self._inference_dead += len(batch.dead_letters)
         self._dead_letters += batch.dead_letters
         self.next_inference_offset = max(self.next_inference_offset, last_offset(batch) + 1)
-        if len(self._set_aside):
-            kept = without(columns, self._set_aside)
+        if self._restoring is not None:
+            kept = self._restoring.without_reused(columns)
             self._inference_dead += columns.num_rows - kept.num_rows
             columns = kept
         if not columns.num_rows:
@@ -338,17 +333,16 @@ class PartitionStage:
 
     def _resume(self) -> None:
         """Go on from the checkpoint, which is reached: what was sent before is not sent again."""
-        checkpoint, restoring = self._resumed_from, self._restoring
-        assert checkpoint is not None and restoring is not None  # noqa: S101, PT018 (resume_from set both)
-        self._restoring = None
+        restoring, self._restoring = self._restoring, None
+        assert restoring is not None  # noqa: S101 (resume_from set it)
+        checkpoint = restoring.checkpoint
         self._low_water.note_reused(checkpoint.reused)
-        self._set_aside = np.zeros(0, np.int64)
         self._read_until_ms = checkpoint.inference_ms, checkpoint.labels_ms
         # Some are below the floor by now: their panes were told, implicit labels and all.
         self.memory.forget_implicit_below_floor()
         self.memory.implicit_cold = 0
         self.memory.give_implicit(min(self._read_until_ms))
-        lost_ms = -(-self._lost_until_ms // self._width_ms) * self._width_ms
+        lost_ms = -(-restoring.lost_until_ms // self._width_ms) * self._width_ms
         self._raise_floor(lost_ms)
         self.memory.forget_implicit_below_floor()
         self._last_rows, self._last_features, self._dead_letters = [], [], []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from schemas.checkpoints import STATE_FORMAT, Checkpoint, FloorStep
+from schemas.checkpoints import STATE_FORMAT, Checkpoint, FloorStep, LastRecord
 from schemas.records import IntArray
 from streams.worker.errors import StateError, StateFormatError
 from streams.worker.outgoing import MESSAGE_LIMIT
@@ -49,6 +49,8 @@ class _Light(msgspec.Struct, frozen=True):
     floors: str  # name of the steps that belong to it
     floors_parts: int
     gaps: tuple[Gap, ...] = ()
+    inference_last: LastRecord | None = None
+    label_last: LastRecord | None = None
 
 
 class CheckpointRecords:
@@ -79,6 +81,7 @@ class CheckpointRecords:
             checkpoint.format, checkpoint.partition, checkpoint.epoch, checkpoint.inference_offset,
             checkpoint.label_offset, checkpoint.inference_low, checkpoint.label_low, checkpoint.inference_ms,
             checkpoint.labels_ms, checkpoint.floor_now_ms, self._name, self._parts, tuple(gaps),
+            checkpoint.inference_last, checkpoint.label_last,
         )  # fmt: skip
         told.append((CHECKPOINT_KEY, msgspec.json.encode(light)))
         return [Outgoing(self._topic, value, key, partition=checkpoint.partition) for key, value in told]
@@ -133,7 +136,8 @@ def stored(found: Mapping[bytes, bytes], place: str) -> Stored | None:
     floor_ms, steps, reused = _unpacked(packed)
     checkpoint = Checkpoint(
         light.partition, light.epoch, light.inference_offset, light.label_offset, light.inference_low,
-        light.label_low, floor_ms, steps, reused, light.inference_ms, light.labels_ms, light.format,
+        light.label_low, floor_ms, steps, reused, light.inference_ms, light.labels_ms,
+        light.inference_last, light.label_last, light.format,
     )  # fmt: skip
     return Stored(checkpoint, light.gaps)
 

@@ -13,6 +13,9 @@ WorkerError
 └── SendFailedError           Kafka refused what a partition sent onward
 """
 
+# librdkafka tells these while it connects anew by itself; the watchdog sees whether nothing moves.
+PASSING = {"_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "NOT_LEADER_FOR_PARTITION"}
+
 
 class WorkerError(Exception):
     """A worker stops; its supervisor starts it again."""

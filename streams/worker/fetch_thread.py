@@ -1,5 +1,6 @@
 """The thread that owns the aiokafka consumer: how it is set up, and what it tells with each fetch."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -112,8 +113,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def committed_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Return what the group has committed; partitions without a commit are left out."""
-        found = {tp: await self.call_thread(self._ensure_consumer().committed, tp) for tp in tps}
-        return {tp: offset for tp, offset in found.items() if offset is not None}
+        return dict(await self.call_thread(self._committed, list(tps)))
+
+    async def _committed(self, tps: list[TP]) -> dict[TP, int]:
+        committed = self._ensure_consumer().committed
+        found = await asyncio.gather(*(committed(tp) for tp in tps))
+        return {tp: offset for tp, offset in zip(tps, found, strict=True) if offset is not None}
 
     async def offsets_for_times(self, times_ms: Mapping[TP, int]) -> dict[TP, int | None]:
         found = await self.call_thread(self._ensure_consumer().offsets_for_times, dict(times_ms))

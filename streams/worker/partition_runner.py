@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -22,10 +23,11 @@ from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.checkpoint_records import CheckpointRecords
 from streams.worker.clock import Clock
 from streams.worker.gap_troubles import GapTroubles
+from streams.worker.last_records import last_of
 from streams.worker.patient_decoding import PatientDecoding
 from streams.worker.placement import KeyWatch
 from streams.worker.restore_progress import RestoreProgress
-from streams.worker.resuming import Start
+from streams.worker.resuming import Start, last_record
 from streams.worker.sending import Outgoing, Sender
 from streams.worker.settings import WorkerSettings
 from streams.worker.standing import Standing
@@ -119,6 +121,7 @@ class PartitionRunner:
         self._stage.resume_from(start.checkpoint, start.lost_until_ms)
         self._next = start.offsets
         self._received = dict(start.offsets)
+        self._last = {side: last_record(start.checkpoint, side) for side in SIDES}
         for side in SIDES:
             self._reader.start_at(side, start.offsets[side])
         self._reader.progress_at_least(start.checkpoint.inference_ms, start.checkpoint.labels_ms)
@@ -215,7 +218,11 @@ class PartitionRunner:
             told += self._how_far(inference_ms, labels_ms, caught_up)
         told += self._troubles()
         if self._records is not None:
-            told += self._records.messages(self._stage.checkpoint(), self._gaps.open)
+            last = self._last
+            checkpoint = replace(
+                self._stage.checkpoint(), inference_last=last["inference"], label_last=last["labels"]
+            )
+            told += self._records.messages(checkpoint, self._gaps.open)
         return told
 
     @property
@@ -347,6 +354,7 @@ class PartitionRunner:
             return  # a rebalance came between: it is fetched again
         self._put_in(piece.side, decoded)
         self._next[piece.side] = int(piece.batch.offsets[-1]) + 1
+        self._last[piece.side] = last_of(piece.batch)
         self._keys.look(piece.side, piece.batch, decoded)
         if piece.token is not None:
             self._applied.append(piece.token)

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from schemas.checkpoints import Checkpoint
 from schemas.records import RawBatch
 from streams.worker.alignment import SIDES, Side
-from streams.worker.errors import PositionOutOfRangeError, StateError
+from streams.worker.errors import PASSING, PositionOutOfRangeError, StateError
 
 AT_ONCE = 2  # partitions: more would only take turns at the processor
 RECORDS_AT_ONCE = (
@@ -24,8 +24,6 @@ RECORDS_AT_ONCE = (
 WAIT_S = 0.2  # for the next of them, before a look whether anybody still wants it
 FETCH_BYTES = 8 << 20
 AHEAD_KBYTES = 32 << 10  # of one topic, in librdkafka's memory
-# Told while it connects anew by itself; whoever watches over the worker sees that nothing moves.
-PASSING = {"_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_TIMED_OUT", "NOT_LEADER_FOR_PARTITION"}
 
 
 class _Log:

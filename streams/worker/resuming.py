@@ -6,7 +6,7 @@ Pure: what the logs hold and the time come in as data.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from schemas.checkpoints import Checkpoint
+from schemas.checkpoints import Checkpoint, LastRecord
 from streams.worker.alignment import SIDES, Side
 from streams.worker.checkpoint_records import Gap
 
@@ -15,12 +15,16 @@ MARGIN_MS = 5 * 60_000  # an event may be this much later than its record's time
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What one input partition holds: offsets ``[first, end)``, and the record time of the first one."""
+    """What one input partition holds: offsets ``[first, end)``, and the record time of the first one.
+
+    ``again`` is what it holds now where the checkpoint's last record was; None: that is no longer there.
+    """
 
     topic: str
     first: int
     end: int
     first_ms: int | None  # None: no record
+    again: LastRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,22 @@ def resumed(
     anew: dict[Side, bool] = {}
     for side in SIDES:
         log, low, offset = logs[side], *_offsets(checkpoint, side)
-        anew[side] = log.end < offset
+        last = last_record(checkpoint, side)
+        other = last is not None and log.again not in (None, last)
+        anew[side] = log.end < offset or other
         place = f"{log.topic}[{checkpoint.partition}]"
         holds = f"the log holds {log.first} to {log.end - 1}" if log.first < log.end else "the log is empty"
         if anew[side]:
             whole_ms = _up(now_ms, width_ms)
+            found_there = f"expected offset {offset}, {holds}"
+            if other and log.again is not None:
+                found_there = (
+                    f"offset {log.again.offset} holds another record than the one that was read there"
+                )
             told = (
-                f"{place}: expected offset {offset}, {holds}: the topic was made anew or lost what was "
-                "written last. It is read from its beginning, and what is older than now is left to the cold "
-                "join; if this was no intention, look at the brokers' logs"
+                f"{place}: {found_there}: the topic was made anew or lost what was written last. It is read "
+                "from its beginning, and what is older than now is left to the cold join; if this was no "
+                "intention, look at the brokers' logs and unclean.leader.election.enable"
             )
         elif log.first > low:
             first_ms = log.first_ms if log.first_ms is not None else now_ms
@@ -108,6 +119,11 @@ def resumed(
     )
 
 
+def last_record(checkpoint: Checkpoint, side: Side) -> LastRecord | None:
+    """Return the last record of one input that the checkpoint covers."""
+    return checkpoint.inference_last if side == "inference" else checkpoint.label_last
+
+
 def _offsets(checkpoint: Checkpoint, side: Side) -> tuple[int, int]:
     """Return the low water of one input and its next offset."""
     if side == "inference":
@@ -121,7 +137,13 @@ def _begun_again(
     """Return a checkpoint without anything that waits: its offsets would mean other records now."""
     offsets = {side: logs[side].first if anew[side] else _offsets(checkpoint, side)[1] for side in SIDES}
     begun = first_start(checkpoint.partition, offsets, max(floor_ms, checkpoint.floor_now_ms))
-    return replace(begun, inference_ms=checkpoint.inference_ms, labels_ms=checkpoint.labels_ms)
+    return replace(
+        begun,
+        inference_ms=checkpoint.inference_ms,
+        labels_ms=checkpoint.labels_ms,
+        inference_last=None if anew["inference"] else checkpoint.inference_last,
+        label_last=None if anew["labels"] else checkpoint.label_last,
+    )
 
 
 def _within(checkpoint: Checkpoint, logs: Mapping[Side, Log]) -> Checkpoint:

@@ -5,9 +5,9 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from streams.worker.errors import SendFailedError, WorkerError
 
@@ -26,6 +26,27 @@ class Outgoing:
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
     partition: int = -1
+
+
+async def queue(producer: Producer, message: Outgoing, **more: Any) -> None:
+    """Give a message to a producer, waiting while its queue is full; ``more`` goes to ``produce``.
+
+    Raises
+    ------
+    KafkaException
+        If it is refused at once.
+    """
+    while True:
+        try:
+            producer.produce(
+                message.topic, message.value, message.key, partition=message.partition,
+                headers=list(message.headers), **more,
+            )  # fmt: skip
+        except BufferError:
+            producer.poll(0)
+            await asyncio.sleep(QUEUE_FULL_WAIT_S)
+        else:
+            return
 
 
 class _Delivery:
@@ -58,7 +79,7 @@ class Sender:
     """An idempotent producer behind one coroutine, ``send``; confirmations come on a thread of its own."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        self._options: dict[str, str | int | float | bool] = dict(options)
+        self._address = options["bootstrap.servers"]
         self._producer = Producer(
             {
                 **options,
@@ -88,33 +109,18 @@ class Sender:
             return
         delivery = _Delivery(len(messages), asyncio.get_running_loop())
         for message in messages:
-            while True:
-                try:
-                    self._producer.produce(
-                        message.topic,
-                        message.value,
-                        message.key,
-                        partition=message.partition,
-                        headers=list(message.headers),
-                        on_delivery=delivery.confirm,
-                    )
-                    break
-                except BufferError:
-                    await asyncio.sleep(QUEUE_FULL_WAIT_S)
-                except KafkaException as error:
-                    raise SendFailedError(
-                        f"{message.topic}: not delivered ({error.args[0].str()})"
-                    ) from error
+            try:
+                await queue(self._producer, message, on_delivery=delivery.confirm)
+            except KafkaException as error:
+                raise SendFailedError(f"{message.topic}: not delivered ({error.args[0].str()})") from error
         await delivery.done
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has."""
-        admin = AdminClient(self._options)
         try:
-            listed = await asyncio.to_thread(admin.list_topics, topic, ANSWER_WITHIN_S)
+            listed = await asyncio.to_thread(self._producer.list_topics, topic, ANSWER_WITHIN_S)
         except KafkaException as error:
-            address = self._options["bootstrap.servers"]
-            raise WorkerError(f"Kafka: not reachable at {address} ({error.args[0].str()})") from error
+            raise WorkerError(f"Kafka: not reachable at {self._address} ({error.args[0].str()})") from error
         found = listed.topics[topic]
         if found.error is not None or not found.partitions:
             raise SendFailedError(f"{topic}: no such topic; `aftcast setup` creates it")

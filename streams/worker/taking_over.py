@@ -16,7 +16,8 @@ from streams.worker.checkpoint_records import CheckpointRecords, Stored, is_whol
 from streams.worker.clock import Clock
 from streams.worker.compacted import read_newest
 from streams.worker.errors import StateError
-from streams.worker.resuming import MARGIN_MS, Log, Start, first_start, resumed
+from streams.worker.last_records import records_at
+from streams.worker.resuming import MARGIN_MS, Log, Start, first_start, last_record, resumed
 from streams.worker.settings import WorkerSettings
 from streams.worker.transactions import Transactions
 
@@ -86,7 +87,7 @@ class TakingOver:
                 for partition, each in found.items()
             )
         )
-        logs = await self._held([self._tp(side, partition) for partition in opened for side in SIDES])
+        logs = await self._held([each.checkpoint for each in found.values()])
         now_ms, width_ms = self._clock.now_ms(), self._settings.monitor.pane_width_ms
         taken = {}
         for partition, each in found.items():
@@ -129,10 +130,20 @@ class TakingOver:
             for partition in partitions
         }
 
-    async def _held(self, tps: list[TP]) -> dict[TP, Log]:
-        first, ends = await self._logs.earliest_offsets(*tps), await self._logs.highwaters(*tps)
-        times_ms = await self._logs.first_times_ms(tps)
-        return {tp: Log(tp.topic, first[tp], ends[tp], times_ms.get(tp)) for tp in tps}
+    async def _held(self, checkpoints: list[Checkpoint]) -> dict[TP, Log]:
+        tps = {
+            self._tp(side, each.partition): last_record(each, side) for each in checkpoints for side in SIDES
+        }
+        first, ends, times_ms = await asyncio.gather(
+            self._logs.earliest_offsets(*tps),
+            self._logs.highwaters(*tps),
+            self._logs.first_times_ms(list(tps)),
+        )
+        there = {tp: last.offset for tp, last in tps.items() if last and first[tp] <= last.offset < ends[tp]}
+        again = await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: records_at(self._settings.kafka, there)
+        )
+        return {tp: Log(tp.topic, first[tp], ends[tp], times_ms.get(tp), again.get(tp)) for tp in tps}
 
     def _tp(self, side: Side, partition: int) -> TP:
         topics = self._settings.topics

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.worker.errors import FencedError, SendFailedError
-from streams.worker.sending import FLUSH_WITHIN_S, QUEUE_FULL_WAIT_S, Outgoing
+from streams.worker.sending import FLUSH_WITHIN_S, Outgoing, queue
 
 # The open transaction of a dead worker blocks every read_committed reader of what it wrote to, for this long.
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -77,21 +77,10 @@ class Transactions:
             return
         await self._call("begun", self._begin)
         for message in messages:
-            while True:
-                try:
-                    self._producer.produce(
-                        message.topic,
-                        message.value,
-                        message.key,
-                        partition=message.partition,
-                        headers=list(message.headers),
-                    )
-                    break
-                except BufferError:
-                    self._producer.poll(0)
-                    await asyncio.sleep(QUEUE_FULL_WAIT_S)
-                except KafkaException as error:
-                    raise self._failure("written", error) from error
+            try:
+                await queue(self._producer, message)
+            except KafkaException as error:
+                raise self._failure("written", error) from error
         await self._call("committed", self._commit)
 
     def close(self) -> None:

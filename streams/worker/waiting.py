@@ -11,3 +11,10 @@ async def woken(sign: asyncio.Event, within_s: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await sign.wait()
+
+
+async def ended(task: asyncio.Task[None] | None) -> None:
+    """End a task whose outcome no longer matters: its error has stopped the worker, or is nobody's here."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])

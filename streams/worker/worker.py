@@ -3,34 +3,29 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import structlog
 from faust.types import TP
 
 from streams.decode import Decoder
-from streams.monitor import Follower
 from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
-from streams.worker.alignment import SIDES, Side
 from streams.worker.app import build_app
 from streams.worker.batches import BatchMessage, raw_batch
 from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.growth import CountWatch, grown, require_counts
-from streams.worker.journal import Journal
+from streams.worker.input_partitions import InputPartitions
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.partition_runner import PartitionRunner
-from streams.worker.published import published_alerts
-from streams.worker.rereading import Rereading
-from streams.worker.resuming import Start, first_start
 from streams.worker.sending import Sender
 from streams.worker.settings import TopicNames, WorkerSettings
 from streams.worker.standing import Standing
-from streams.worker.taking_over import Taken, TakingOver
-from streams.worker.taking_up import Beginning, take_up
-from streams.worker.transactions import Transactions, transaction_pool
+from streams.worker.transactions import transaction_pool
 from streams.worker.transport import BatchConsumer
+from streams.worker.update_partitions import UpdatePartitions
 from streams.worker.watchdog import Watchdog
 
 WATCH_S = 0.25
@@ -50,16 +45,13 @@ class Worker:
     def __init__(self, settings: WorkerSettings, decoder: Decoder, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self._decoder = decoder
-        self._clock = clock or SystemClock()
         self._sender = Sender(settings.kafka)
         self._pool = transaction_pool()
-        self._rereading = Rereading(settings.kafka, (settings.topics.inference, settings.topics.labels))
+        clock = clock or SystemClock()
+        self._inputs = InputPartitions(settings, decoder, clock, self._sender, self._pool)
+        self._updates = UpdatePartitions(settings, clock, self._sender, self._pool)
         self._app = build_app(settings, self._take, self._start_offsets, self._hand_back)
         self._counts = (0, 0)  # partitions of the inputs, and of pane-updates
-        self._runners: dict[int, PartitionRunner] = {}
-        self._taken: dict[int, Taken] = {}
-        self._monitors: dict[int, MonitorRunner] = {}
-        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._generation = -1
         self._assigned = asyncio.Event()
         self._counting: asyncio.Task[None] | None = None
@@ -73,7 +65,7 @@ class Worker:
     @property
     def partitions(self) -> dict[int, Standing]:
         """How each input partition of this worker is doing."""
-        return {partition: runner.standing for partition, runner in sorted(self._runners.items())}
+        return self._inputs.standing
 
     @property
     def assigned(self) -> bool:
@@ -87,29 +79,27 @@ class Worker:
     @property
     def found(self) -> tuple[int, int]:
         """How many drifts and alerts this worker has found."""
-        monitors = self._monitors.values()
-        return sum(monitor.drifts for monitor in monitors), sum(monitor.alerts for monitor in monitors)
+        return self._updates.found
 
     @property
     def mature_until_ms(self) -> dict[str, int]:
         """Up to when each model that this worker watches is mature."""
-        known: dict[str, int] = {}
-        for _, monitor in sorted(self._monitors.items()):
-            known |= monitor.mature_until_ms
-        return known
+        return self._updates.mature_until_ms
 
     @property
     def model_figures(self) -> list[VersionFigures]:
         """The newest figures of the versions that this worker watches."""
-        return [one for _, monitor in sorted(self._monitors.items()) for one in monitor.figures]
+        return self._updates.figures
 
     async def start(self) -> None:
         _quiet()
+        self._updates.load()  # while the group shares out its partitions
         topics = self.settings.topics
         names = {name: getattr(topics, name) for name in TopicNames.__slots__}
         if not self.settings.checkpoints:
             del names["state"], names["journal"]
-        found = {name: await self._sender.partitions(topic) for name, topic in names.items()}
+        counted = await asyncio.gather(*map(self._sender.partitions, names.values()))
+        found = dict(zip(names, counted, strict=True))
         require_counts(names, found)
         self._counts = found["inference"], found["pane_updates"]
         read = {name: found[name] for name in ("inference", "labels", "pane_updates")}
@@ -137,12 +127,7 @@ class Worker:
                 if isinstance(reason, WorkerError):
                     raise reason
                 raise UnexpectedError(f"Faust stopped: {reason!r}") from reason
-            for name, task in list(self._tasks.items()):
-                if task.done() and not task.cancelled():
-                    error = task.exception()
-                    if isinstance(error, WorkerError):
-                        raise error
-                    raise UnexpectedError(f"work on {name[0]}[{name[1]}] failed: {error!r}") from error
+            self._look_at_tasks()
             if self._counting is not None and self._counting.done():
                 self._counting.result()
             watchdog.look(self._app, self.consumer, self.partitions)
@@ -153,18 +138,10 @@ class Worker:
         if self._counting is not None:
             self._counting.cancel()
         half_s = self.settings.stop_within_s / 2
-        last = [task for key, task in self._tasks.items() if key[0] == "inputs"]
-        if last and not self._app.crashed:
-            for runner in self._runners.values():
-                runner.stop()
-            await asyncio.wait(last, timeout=half_s)
-        for key in list(self._tasks):
-            await self._end(key)
-        self._runners.clear()
-        for monitor in self._monitors.values():
-            await monitor.close()
-        self._monitors.clear()
-        await self._close(list(self._taken))
+        if not self._app.crashed:
+            await self._inputs.finish(half_s)
+        await self._inputs.keep_only(set())
+        await self._updates.keep_only(set())
         try:
             await asyncio.wait_for(self._app.stop(), half_s)
         except TimeoutError:
@@ -179,11 +156,11 @@ class Worker:
             return
         topics = self.settings.topics
         if message.topic == topics.pane_updates:
-            self._monitors[message.partition].put(message)
+            self._updates.put(message)
         elif message.topic == topics.lifecycle:
             await self._pass_on(message)
         else:
-            self._runners[message.partition].put(message)
+            self._inputs.put(message)
 
     async def _pass_on(self, message: BatchMessage) -> None:
         topics = self.settings.topics
@@ -202,7 +179,9 @@ class Worker:
 
     async def _hand_back(self) -> None:
         """Send what is ready, then nothing more: what is ours now may be given to others."""
-        runners: list[PartitionRunner | MonitorRunner] = [*self._runners.values(), *self._monitors.values()]
+        runners: list[PartitionRunner | MonitorRunner] = [
+            *self._inputs.runners.values(), *self._updates.runners.values()
+        ]  # fmt: skip
         sending = [asyncio.create_task(runner.hand_back()) for runner in runners]
         if not sending:
             return
@@ -234,116 +213,40 @@ class Worker:
         ):
             if max(own, default=0) >= count:
                 raise grown(topic, count, max(own) + 1)
-        held = {("inputs", partition) for partition in inputs} | {
-            ("updates", partition) for partition in updates
-        }
-        for key in self._tasks.keys() - held:
-            await self._end(key)
-        for gone in self._runners.keys() - inputs:
-            del self._runners[gone]
-        await self._close([partition for partition in self._taken if partition not in inputs])
-        for gone in self._monitors.keys() - updates:
-            await self._monitors.pop(gone).close()
-
+        await self._inputs.keep_only(inputs)
+        await self._updates.keep_only(updates)
+        kept = sorted(self._inputs.runners) if stayed else []
         offsets = {tp: at for tp, at in self.consumer.group_committed.items() if tp.topic == topics.lifecycle}
-        kept = dict(self._runners) if stayed else {}
-        for runner in kept.values():
-            offsets.update(runner.resume())
-        offsets.update(await self._begin(inputs - kept.keys()))
-        for runner in self._runners.values():
-            runner.limit_waiting(self.settings.join.max_waiting_bytes // len(self._runners))
-        offsets.update(await self._begin_monitors(updates, stayed=stayed))
-        log.info("assigned", partitions=sorted(inputs), kept=sorted(kept), generation=generation)
+        # Side by side: each waits for the brokers most of the time.
+        for begun in await _all_of(
+            self._inputs.assign(inputs, self._counts, self.consumer, stayed=stayed),
+            self._updates.assign(updates, self.consumer, stayed=stayed),
+        ):
+            offsets.update(begun)
+        log.info("assigned", partitions=sorted(inputs), kept=kept, generation=generation)
         self._assigned.set()
         return offsets
 
-    async def _begin(self, partitions: set[int]) -> dict[TP, int]:
-        for partition in partitions & self._runners.keys():
-            await self._end(("inputs", partition))
-        await self._close([partition for partition in partitions if partition in self._taken])
-        starts = await self._starts(sorted(partitions))
-        offsets: dict[TP, int] = {}
-        for partition, start in starts.items():
-            taken = self._taken.get(partition)
-            runner = PartitionRunner(
-                partition, self._counts, start, self.settings, self._decoder, self._clock, self.consumer,
-                taken.transactions if taken else self._sender, self._rereading.batches,
-                taken.records if taken else None,
-            )  # fmt: skip
-            self._runners[partition] = runner
-            self._tasks["inputs", partition] = asyncio.create_task(runner.run())
-            offsets.update({self._tp(side, partition): offset for side, offset in start.offsets.items()})
-        return offsets
+    def _look_at_tasks(self) -> None:
+        for kind, tasks in (("inputs", self._inputs.tasks), ("updates", self._updates.tasks)):
+            for partition, task in tasks.items():
+                if task.done() and not task.cancelled():
+                    error = task.exception()
+                    if isinstance(error, WorkerError):
+                        raise error
+                    raise UnexpectedError(f"work on {kind}[{partition}] failed: {error!r}") from error
 
-    async def _starts(self, partitions: list[int]) -> dict[int, Start]:
-        """Take partitions over; return where each begins."""
-        if not partitions:
-            return {}
-        if self.settings.checkpoints:
-            taking = TakingOver(self.settings, self._clock, self.consumer, self._pool)
-            taken = await taking.take(partitions)
-            self._taken |= taken
-            return {partition: each.start for partition, each in taken.items()}
-        tps = [self._tp(side, partition) for partition in partitions for side in SIDES]
-        first = await self.consumer.earliest_offsets(*tps)
-        return {
-            partition: Start(
-                1, first_start(partition, {side: first[self._tp(side, partition)] for side in SIDES}, 0)
-            )
-            for partition in partitions
-        }
 
-    async def _close(self, partitions: list[int]) -> None:
-        gone = [self._taken.pop(partition) for partition in partitions if partition in self._taken]
-        await asyncio.gather(*(asyncio.to_thread(each.transactions.close) for each in gone))
-
-    async def _begin_monitors(self, partitions: set[int], *, stayed: bool) -> dict[TP, int]:
-        topics = self.settings.topics
-        offsets: dict[TP, int] = {}
-        new = [partition for partition in partitions if not (stayed and partition in self._monitors)]
-        for partition in partitions.difference(new):
-            offsets[TP(topics.pane_updates, partition)] = self._monitors[partition].resume()
-        if not new:
-            return offsets
-        for partition in new:
-            await self._end(("updates", partition))
-            if partition in self._monitors:
-                await self._monitors.pop(partition).close()
-        tps = [TP(topics.pane_updates, partition) for partition in new]
-        runners = await asyncio.gather(*(self._monitor_of(tp) for tp in tps))
-        for tp, monitor in zip(tps, runners, strict=True):
-            self._monitors[tp.partition] = monitor
-            self._tasks["updates", tp.partition] = asyncio.create_task(monitor.run())
-            offsets[tp] = monitor.next_offset
-        return offsets
-
-    async def _monitor_of(self, tp: TP) -> MonitorRunner:
-        settings, consumer = self.settings, self.consumer
-        if not settings.checkpoints:
-            first = await consumer.earliest_offsets(tp)
-            published = await asyncio.to_thread(published_alerts, settings.kafka, settings.topics.alerts)
-            beginning = Beginning(Follower(settings.monitor, first[tp]), first[tp])
-            return MonitorRunner(tp, beginning, settings, consumer, self._sender, published=published)
-        topic = settings.topics.journal
-        name = f"{settings.group}-{topic}-{tp.partition}"
-        transactions = Transactions(settings.kafka, name, self._pool)
-        journal = Journal(settings.kafka, topic, tp.partition, transactions)
-        # Claimed first: what a former owner still commits lies before the end that is read then.
-        recalled = await journal.claim()
-        first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
-        beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, self._clock.now_ms())
-        return MonitorRunner(tp, beginning, settings, consumer, self._sender, journal)
-
-    async def _end(self, key: tuple[str, int]) -> None:
-        task = self._tasks.pop(key, None)
-        if task is not None:
+async def _all_of(*works: Coroutine[Any, Any, dict[TP, int]]) -> list[dict[TP, int]]:
+    """Return what all of them return; where one fails, end the others before its error is raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
             task.cancel()
-            # Its error, if it had one, has stopped the worker, or is of a partition that is no longer ours.
-            await asyncio.wait([task])
-
-    def _tp(self, side: Side, partition: int) -> TP:
-        topics = self.settings.topics
-        return TP(topics.inference if side == "inference" else topics.labels, partition)
+        await asyncio.wait(tasks)
+        raise
 
 
 def _quiet() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 from test_worker_on_kafka import Place, place, until  # noqa: F401
 
 from schemas import messages
@@ -266,6 +266,32 @@ def test_records_that_expired_before_a_restart_are_named_and_the_figures_stay_as
     }
     expected = undisturbed(place)
     assert {key: after[key] for key in whole} == {key: expected[key] for key in whole}
+
+
+def test_a_topic_made_anew_and_filled_beyond_the_checkpoint_is_known_by_its_records(place: Place) -> None:  # noqa: F811
+    place.start(send_interval_s=0.2)
+    place.await_ready(0)
+    place.send(range(600))
+    place.await_counts(predictions=600)
+    kill(place)
+    offsets = [newest(place, partition).checkpoint.inference_offset for partition in range(3)]
+    topic, admin = place.topics["inference"], AdminClient({"bootstrap.servers": place.kafka})
+    admin.delete_topics([topic])[topic].result(20)
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, lambda: topic)
+    admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(20)
+    place.send(range(10_000, 13_000))
+    place.start(send_interval_s=0.2)
+    place.await_ready(1)
+    for partition, offset in enumerate(offsets):
+        told = (
+            f"{topic}[{partition}]: offset {offset - 1} holds another record than the one that was read there"
+        )
+        assert told in place.log(1)
+    until(
+        lambda: all(newest(place, partition).checkpoint.inference_offset > 900 for partition in range(3)),
+        lambda: place.log(1),
+    )
+    assert place.counts()["predictions"] == 600  # nothing of the new log counts in panes of the old one
 
 
 def test_what_waits_is_read_again_from_the_low_water_and_what_is_told_continues(place: Place) -> None:  # noqa: F811

@@ -210,14 +210,14 @@ class OracleOfEverything(Oracle):
     """A prediction is known by its timestamp too."""
 
     def predict(self, event):
-        same = ("model", "model_version", "prediction_id", "timestamp")
+        same = ("model", "model_version", "timestamp")
         if event["role"] == "test":
             return
-        if any(all(other[k] == event[k] for k in same) for other, _ in self.predictions):
+        known = self._predictions_of[event["prediction_id"]]
+        if any(all(other[k] == event[k] for k in same) for other, _ in known):
             self.duplicates.append(event)
             return
-        known = [label for label in self.labels if self._applies(label, event)]
-        self.predictions.append((event, known))
+        self._keep(event, self._said_of(event))
 
 
 def merged(world: World, starts_ms: set[int]):

@@ -118,9 +118,11 @@ class Oracle:
         self.floor_ms = -(10**15)
         self.predictions = []  # (event, labels that reached it)
         self.duplicates = []
-        self.labels = []
         self.reused = 0
         self.cold = 0
+        # By id, since only what has the same id can meet: a walk through all of them grows with the square.
+        self._predictions_of = defaultdict(list)
+        self._labels_of = defaultdict(list)
 
     def predict(self, event):
         if event["role"] == "test":
@@ -128,22 +130,28 @@ class Oracle:
         if event["timestamp"] < self.floor_ms:
             self.cold += 1
             return
-        for other, _ in self.predictions:
-            same = all(other[k] == event[k] for k in ("model", "model_version", "prediction_id"))
+        for other, _ in self._predictions_of[event["prediction_id"]]:
+            same = all(other[k] == event[k] for k in ("model", "model_version"))
             if same and other["timestamp"] >= self.floor_ms:
                 if other["timestamp"] == event["timestamp"]:
                     self.duplicates.append(event)
                 else:
                     self.reused += 1
                 return
-        usable = [label for label in self.labels if label["record_time_ms"] >= self.floor_ms]
-        self.predictions.append((event, [label for label in usable if self._applies(label, event)]))
+        self._keep(event, [one for one in self._said_of(event) if one["record_time_ms"] >= self.floor_ms])
+
+    def _said_of(self, event):
+        return [label for label in self._labels_of[event["prediction_id"]] if self._applies(label, event)]
+
+    def _keep(self, event, labels):
+        self.predictions.append((event, labels))
+        self._predictions_of[event["prediction_id"]].append(self.predictions[-1])
 
     def label(self, label):
         if label["record_time_ms"] < self.floor_ms:
             return  # left to the cold join
-        self.labels.append(label)
-        for event, labels in self.predictions:
+        self._labels_of[label["prediction_id"]].append(label)
+        for event, labels in self._predictions_of[label["prediction_id"]]:
             if event["timestamp"] >= self.floor_ms and self._applies(label, event):
                 labels.append(label)
 

@@ -21,10 +21,11 @@ def minute(i: float) -> int:
 def test_late_labels_raise_no_false_alarm_in_14_days_and_a_true_change_is_found_in_the_hour() -> None:
     """Errors are labelled after about an hour, right answers after twelve; there is day and night."""
     rng = np.random.default_rng(11)
-    horizon_ms, days, change = 24 * HOUR_MS, 14, 10 * 1440
-    monitor = Monitor(MonitorSettings(maturity_horizon_ms=horizon_ms))
-    panes = np.arange(days * 1440)
-    traffic = rng.poisson(6.6 * (1 + 0.9 * np.sin(2 * np.pi * panes / 1440)))
+    horizon_ms, days, width = 24 * HOUR_MS, 14, 2  # minutes: a monitor takes its time by the pane
+    an_hour, a_day, change = 60 // width, 1440 // width, 10 * 1440 // width
+    monitor = Monitor(MonitorSettings(maturity_horizon_ms=horizon_ms, pane_width_ms=width * MINUTE_MS))
+    panes = np.arange(days * a_day)
+    traffic = rng.poisson(6.6 * width * (1 + 0.9 * np.sin(2 * np.pi * panes / a_day)))
     wrong = rng.binomial(traffic, np.where(panes < change, 0.10, 0.20))
     early_wrong = rng.binomial(wrong, 1 - np.exp(-1.0))  # an hour after the pane
     early_right = rng.binomial(traffic - wrong, 1 - np.exp(-1 / 12))
@@ -32,18 +33,21 @@ def test_late_labels_raise_no_false_alarm_in_14_days_and_a_true_change_is_found_
     drifts: list[DriftEvent] = []
     for hour in range(days * 24 + 1):
         rows = []
-        for i in range(60 * hour, min(60 * hour + 60, len(panes))):
+        for i in range(an_hour * hour, min(an_hour * hour + an_hour, len(panes))):
             labelled = int(early_wrong[i] + early_right[i])
-            rows.append(row(minute(i), n=int(traffic[i]), labelled=labelled, wrong=int(early_wrong[i])))
-        for i in range(max(0, 60 * (hour - 23)), 60 * (hour - 22)):
+            of_pane = {"n": int(traffic[i]), "labelled": labelled, "wrong": int(early_wrong[i])}
+            rows.append(row(minute(width * i), **of_pane))
+        for i in range(max(0, an_hour * (hour - 23)), an_hour * (hour - 22)):
             labelled = int(wrong[i] + max(in_time[i], early_right[i]))
-            rows.append(row(minute(i), n=int(traffic[i]), labelled=labelled, wrong=int(wrong[i]), revision=2))
+            of_pane = {"n": int(traffic[i]), "labelled": labelled, "wrong": int(wrong[i])}
+            rows.append(row(minute(width * i), **of_pane, revision=2))
         if rows:
             monitor.absorb(batch(*rows))
         drifts += monitor.advance([reached(T0 + (hour + 1) * HOUR_MS)]).drifts
     (drift,) = drifts
-    assert minute(change) < drift.detected_at_ms - horizon_ms <= minute(change + 60)
-    assert abs(drift.change_start_ms - minute(change)) <= 60 * MINUTE_MS
+    change_ms = minute(width * change)
+    assert change_ms < drift.detected_at_ms - horizon_ms <= change_ms + HOUR_MS
+    assert abs(drift.change_start_ms - change_ms) <= HOUR_MS
     assert drift.before < 0.13 < drift.after
 
 

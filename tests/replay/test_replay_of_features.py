@@ -17,6 +17,7 @@ def run(*arguments):
 
 
 T0_MS = 1_767_225_600_000
+WIDE = '[panes]\nwidth = "5m"\n'  # a replay takes its time by the pane
 HOUR_MS = 3_600_000
 
 
@@ -54,7 +55,7 @@ def test_a_recording_held_against_its_own_profile_drifts_nowhere(tmp_path):
     assert made[0] == 0, made
     assert "price 1: amount: 1,800 values, 0.0% missing" in made[1]
     config = tmp_path / "aftcast.toml"
-    config.write_text(f"[models.price]\nreference = {json.dumps(str(reference))}\n")
+    config.write_text(f"{WIDE}[models.price]\nreference = {json.dumps(str(reference))}\n")
     out = tmp_path / "out"
     replayed = run("replay", "--inference", str(recording), "--config", str(config), "--out", str(out))
     assert replayed[0] == 0, replayed
@@ -75,8 +76,9 @@ def test_a_recording_held_against_its_own_profile_drifts_nowhere(tmp_path):
 
 def test_without_a_file_the_first_day_is_the_reference_and_a_later_shift_is_found(tmp_path):
     recording = record(tmp_path / "a.ndjson", 2, 30, shift_from=28)
-    out = tmp_path / "out"
-    replayed = run("replay", "--inference", str(recording), "--out", str(out))
+    out, config = tmp_path / "out", tmp_path / "aftcast.toml"
+    config.write_text(WIDE)
+    replayed = run("replay", "--inference", str(recording), "--config", str(config), "--out", str(out))
     assert replayed[0] == 0, replayed
     drifted = {(row["feature"], row["window_start"][8:13]): row["drifted"] for row in rows_of(out)}
     assert [hour for (feature, hour), found in drifted.items() if found] == ["02T04", "02T05"]

@@ -1,6 +1,7 @@
 """What a replay makes of scores, against scikit-learn over the full join."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -49,9 +50,9 @@ def drawn(kind, rng, n):
     return 1 / (1 + np.exp(-rng.normal(-5.5, 0.8, n)))  # clicks: near 0.005, one in 200 comes true
 
 
-@pytest.mark.parametrize("kind", ["uniform", "skewed", "clicks"])
-@pytest.mark.parametrize("window_ms", [60_000, 3_600_000, DAY_MS])
-def test_figures_of_scores_equal_scikit_learn(tmp_path, kind, window_ms):
+@cache
+def recording(kind):
+    """Make three minutes: one, then one in the next hour, then one in the next day; some labels corrected."""
     rng = np.random.default_rng(3)
     n = 9_000
     chance = drawn(kind, rng, n)
@@ -64,6 +65,13 @@ def test_figures_of_scores_equal_scikit_learn(tmp_path, kind, window_ms):
         labels.append(label(i, time_ms + 1_000, said))
         if i % 7 == 0:  # first said to be the other way, then corrected
             labels.append(label(i, time_ms + 500, "no" if truth[i] else "yes"))
+    return chance, truth, times_ms, predictions, labels
+
+
+@pytest.mark.parametrize("window_ms", [60_000, 3_600_000, DAY_MS])
+@pytest.mark.parametrize("kind", ["uniform", "skewed", "clicks"])
+def test_figures_of_scores_equal_scikit_learn(tmp_path, kind, window_ms):
+    chance, truth, times_ms, predictions, labels = recording(kind)
     rows = replayed(tmp_path, predictions, labels, window_ms)
     windows = np.unique(times_ms // window_ms)
     assert len(rows) == len(windows) == (2 if window_ms == DAY_MS else 3)

@@ -26,7 +26,7 @@ START_MS = 2_524_608_000_000  # 2050-01-01, so that no TTL ever takes a test's r
 # A day freezes the references of features; what comes after it is held against them.
 END_MS = START_MS + 28 * HOUR_MS
 RISE_MS = START_MS + 24 * HOUR_MS
-STEP_MS = 600_000
+STEP_MS = 1_800_000
 PANE_MS = 300_000  # a fifth of the rows that panes of a minute would be
 EVENTS_PER_S = 0.3
 TOPICS = {"inference": "inference-events", "labels": "label-events"}

@@ -1,11 +1,13 @@
 """The views against scikit-learn and plain Python over the full join."""
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import sklearn
 from pane_oracle import (
     Joined,
     expected_calibration_error,
@@ -52,8 +54,11 @@ from streams.metrics.tasks import task_of
 T0_MS = 2_524_608_000_000  # 2050-01-01, so that no TTL ever takes a test's rows
 SAMPLED = ("strings", "doubles", "two", "three")  # models whose labels were sampled
 CLASSES = ("ok", "fraud", "review", "", "é \\ '")
+# Checking each argument anew takes longer than the figures of a few pairs, in thousands of calls.
+sklearn.set_config(assume_finite=True, skip_parameter_validation=True)
 
 
+@cache
 def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
     """Make 30 hours of six models, each of another kind, over three partitions and two versions."""
     rng = np.random.default_rng(seed)
@@ -113,6 +118,11 @@ def traffic(seed: int = 7, n: int = 1_200) -> list[Joined]:
             )
         )
     return events
+
+
+@cache
+def rows_of_traffic(seed: int, n: int) -> pa.RecordBatch:
+    return pane_rows(traffic(seed, n))
 
 
 def seconds_of(time_ms: int) -> int:
@@ -230,23 +240,29 @@ SCORES = {
 }
 
 
-@pytest.mark.parametrize("window_s", [60, 3_600, 86_400])
-@pytest.mark.parametrize("kind", SCORES)
-def test_auc_is_within_two_thousandths_of_scikit_learn(
-    embedded_database: Any, kind: str, window_s: int
-) -> None:
+@cache
+def scored(kind: str) -> tuple[list[Joined], pa.RecordBatch]:
+    """Make three minutes of traffic: one, then one in the next hour, then one in the next day."""
     rng = np.random.default_rng(5)
     n = 9_000
     chances = SCORES[kind](rng, n)
     labels = rng.random(n) < chances
-    # Three minutes of traffic: one, then one in the next hour, then one in the next day.
     starts = np.repeat([0, 3_600_000, 86_400_000], n // 3) + T0_MS
     times_ms = (starts + np.arange(n) % 60_000).tolist()
     events = [
         Joined(times_ms[i], int(p > 0.5), int(labels[i]), True, partition=i % 2, scores={"1": p})
         for i, p in enumerate(chances.tolist())
     ]
-    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    return events, pane_rows(events)
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("window_s", [60, 3_600, 86_400])
+def test_auc_is_within_two_thousandths_of_scikit_learn(
+    embedded_database: Any, kind: str, window_s: int
+) -> None:
+    events, panes = scored(kind)
+    Writer(embedded_database.client, embedded_database.name).write_rollups(panes)
     rows = view(embedded_database, "model_quality", window_s)
     assert len(rows) == (2 if window_s == 86_400 else 3)
     members = members_of(events, window_s)
@@ -282,8 +298,9 @@ def test_auc_of_labels_of_one_class_is_null_and_the_other_figures_stand(embedded
 
 @pytest.mark.parametrize("window_s", [60, 3_600, 86_400, 7 * 3_600])
 def test_model_quality_equals_scikit_learn_over_the_full_join(embedded_database: Any, window_s: int) -> None:
-    events = traffic(n=500 if window_s == 60 else 1_200)  # one call of scikit-learn a row
-    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    n = 250 if window_s == 60 else 1_200  # one call of scikit-learn a row
+    events = traffic(7, n)
+    Writer(embedded_database.client, embedded_database.name).write_rollups(rows_of_traffic(7, n))
     rows = view(embedded_database, "model_quality", window_s)
     joined = members_of(events, window_s)
     assert sorted(map(key_of, rows)) == sorted(joined)
@@ -312,8 +329,9 @@ def test_model_quality_equals_scikit_learn_over_the_full_join(embedded_database:
 
 @pytest.mark.parametrize("window_s", [60, 3_600, 86_400])
 def test_class_quality_equals_scikit_learn_over_the_full_join(embedded_database: Any, window_s: int) -> None:
-    events = traffic(seed=8)
-    Writer(embedded_database.client, embedded_database.name).write_rollups(pane_rows(events))
+    n = 400 if window_s == 60 else 1_200
+    events = traffic(8, n)
+    Writer(embedded_database.client, embedded_database.name).write_rollups(rows_of_traffic(8, n))
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in view(embedded_database, "class_quality", window_s):
         found.setdefault(key_of(row), {})[row["class"]] = row

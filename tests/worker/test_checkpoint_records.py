@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.checkpoints import STATE_FORMAT, Checkpoint, FloorStep
+from schemas.checkpoints import STATE_FORMAT, Checkpoint, FloorStep, LastRecord
 from streams.worker.checkpoint_records import (
     CHECKPOINT_KEY,
     CheckpointRecords,
@@ -22,6 +22,7 @@ from streams.worker.outgoing import MESSAGE_LIMIT
 
 OFFSETS = st.integers(0, 1 << 50)
 TIMES = st.integers(0, 1 << 42)
+LAST = st.none() | st.builds(LastRecord, OFFSETS, TIMES, st.integers(0, (1 << 32) - 1))
 CHECKPOINTS = st.builds(
     Checkpoint,
     partition=st.integers(0, 10_000),
@@ -35,6 +36,8 @@ CHECKPOINTS = st.builds(
     reused=st.lists(OFFSETS, max_size=20).map(tuple),
     inference_ms=TIMES,
     labels_ms=TIMES,
+    inference_last=LAST,
+    label_last=LAST,
 )
 GAPS = st.lists(st.builds(Gap, st.text(max_size=20), TIMES), max_size=3).map(tuple)
 

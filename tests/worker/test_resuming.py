@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.checkpoints import Checkpoint, FloorStep
+from schemas.checkpoints import Checkpoint, FloorStep, LastRecord
 from streams.worker.alignment import Side
 from streams.worker.checkpoint_records import Gap
 from streams.worker.resuming import MARGIN_MS, Log, Start, first_start, resumed
@@ -81,6 +81,33 @@ def test_a_topic_made_anew_is_read_from_its_beginning_with_a_floor_from_now_on()
     assert begun.epoch == 8
     assert begun.found[0][1].startswith(
         "inference-events[3]: expected offset 100, the log holds 0 to 98: the topic was made anew"
+    )
+
+
+LAST = LastRecord(98, NOW_MS - 5, 0xC0FFEE)
+
+
+@pytest.mark.parametrize("again", [LAST, None])
+def test_a_log_whose_last_record_is_the_one_that_was_read_or_is_gone_is_the_same(
+    again: LastRecord | None,
+) -> None:
+    known = replace(CHECKPOINT, inference_last=LAST)
+    held = logs((0, 5_000), (20, 50))
+    held["inference"] = replace(held["inference"], again=again)
+    assert resumed(known, (), held, NOW_MS, WIDTH_MS) == Start(epoch=8, checkpoint=known)
+
+
+@pytest.mark.parametrize("other", [replace(LAST, time_ms=NOW_MS), replace(LAST, crc32=1)])
+def test_a_log_that_was_written_on_behind_what_it_lost_is_read_from_its_beginning(other: LastRecord) -> None:
+    labels = LastRecord(49, NOW_MS, 1)
+    held = logs((0, 5_000), (20, 50))
+    held["inference"] = replace(held["inference"], again=other)
+    begun = resumed(replace(CHECKPOINT, inference_last=LAST, label_last=labels), (), held, NOW_MS, WIDTH_MS)
+    assert begun.offsets == {"inference": 0, "labels": 50}
+    assert (begun.checkpoint.inference_last, begun.checkpoint.label_last) == (None, labels)
+    assert begun.checkpoint.floor_now_ms == NOW_MS
+    assert begun.found[0][1].startswith(
+        "inference-events[3]: offset 98 holds another record than the one that was read there: the topic was"
     )
 
 
