@@ -80,11 +80,11 @@ def named(configuration: Configuration, *begins: str) -> dict[str, Finding]:
     return {one.item: one for one in found if one.item.startswith(begins)}
 
 
-def within(look: Callable[[], bool], s: float = 10.0) -> None:
+def within(look: Callable[[], bool], s: float = 20.0) -> None:
     ends_s = time.monotonic() + s
-    while not look() and time.monotonic() < ends_s:
+    while not look():
+        assert time.monotonic() < ends_s
         time.sleep(0.1)
-    assert look()
 
 
 def test_a_user_with_every_right_is_told_so(configured: Configuration) -> None:
@@ -151,6 +151,18 @@ def clock(configuration: Configuration, ahead_ms: int) -> Finding:
     return kafka_clock_finding(admin, places, lambda: time.time_ns() // 1_000_000 + ahead_ms)
 
 
+def seen(configuration: Configuration, ahead_ms: int) -> Finding:
+    """Look until a record came just then; on a busy machine none may have."""
+    looks: list[Finding] = []
+
+    def told() -> bool:
+        looks.append(clock(configuration, ahead_ms))
+        return not looks[-1].text.startswith("not told")
+
+    within(told)
+    return looks[-1]
+
+
 def test_a_clock_that_is_apart_shows_by_records_that_come_and_one_that_is_ahead_by_any(
     configured: Configuration,
 ) -> None:
@@ -166,21 +178,17 @@ def test_a_clock_that_is_apart_shows_by_records_that_come_and_one_that_is_ahead_
     sending = threading.Thread(target=send)
     sending.start()
     try:
-        within(lambda: "came just now" in clock(configured, 0).text)
-        assert clock(configured, 0).grade == "ok"
-        behind = clock(configured, 90_000)
-        ahead = clock(configured, -20_000)
+        together, behind, ahead = (seen(configured, ahead_ms) for ahead_ms in (0, 90_000, -20_000))
     finally:
         stop.set()
         sending.join()
-    assert (behind.grade, behind.text) == (
-        "failure",
-        "the brokers' clock is 90 s behind this machine's: idle partitions would close panes that still fill",
-    )
-    assert (ahead.grade, ahead.text.split(":")[0]) == (
-        "warning",
-        "the brokers' clock is 20 s ahead of this machine's",
-    )
+    assert together.grade == "ok"
+    # A look takes its time, and by that much a clock can be nearer.
+    assert behind.grade == "failure"
+    said = r"the brokers' clock is (8\d|90) s behind this machine's: idle partitions would close panes .*"
+    assert re.fullmatch(said, behind.text)
+    assert ahead.grade == "warning"
+    assert re.match(r"the brokers' clock is (1\d|20) s ahead of this machine's:", ahead.text)
     # Without traffic a record that is older than it could be tells nothing, one from the future does.
     assert clock(configured, 90_000).grade == "ok"
     assert clock(configured, -90_000).grade == "failure"

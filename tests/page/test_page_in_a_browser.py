@@ -18,6 +18,7 @@ from sinks.clickhouse.migrate import migrate
 
 pytestmark = pytest.mark.browser
 LARGEST_PAGE_BYTES = 100_000
+LARGEST_SHIFT = 0.1  # what Core Web Vitals call good
 TOKEN = "a-token-of-these-tests"  # noqa: S105
 DRAWN = ".plot canvas"
 MODEL = "#/model/fraud"
@@ -98,6 +99,20 @@ def test_the_whole_page_is_below_100_kb_on_the_wire(page: str, visit: Visit) -> 
     print(f"{len(files)} files, {total:,} bytes with headers, first paint after {paint_ms:.0f} ms")  # noqa: T201
     assert all(name.startswith(page) for name, _ in files)
     assert 20_000 < total < LARGEST_PAGE_BYTES
+
+
+@pytest.mark.parametrize("view", ["", MODEL], ids=["overview", "model"])
+def test_nothing_jumps_while_figures_come(page: str, visit: Visit, view: str) -> None:
+    tab = visit.open(page + view)
+    shown(tab)
+    shifts = tab.evaluate(
+        """() => new Promise((done) => {
+            const observer = new PerformanceObserver(() => {});
+            observer.observe({ type: "layout-shift", buffered: true });
+            setTimeout(() => done(observer.takeRecords().map((one) => one.value)), 500);
+        })"""
+    )
+    assert sum(shifts) < LARGEST_SHIFT
 
 
 def test_the_overview_shows_each_version_with_its_newest_mature_figure(page: str, visit: Visit) -> None:

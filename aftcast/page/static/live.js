@@ -42,7 +42,8 @@ async function read(response) {
 }
 
 export function watch(name, said, everyMs, show, path = null) {
-  const one = { name, timer: null, running: false, stopped: false };
+  const one = { name, timer: null, running: false, stopped: false, answered: false };
+  one.first = new Promise((done) => { one.tellFirst = done; });
   one.run = async () => {
     clearTimeout(one.timer);
     if (one.running || one.stopped || document.hidden) return;
@@ -61,6 +62,8 @@ export function watch(name, said, everyMs, show, path = null) {
       note(error);
     } finally {
       one.running = false;
+      one.answered = true;
+      one.tellFirst();
       if (!one.stopped) one.timer = setTimeout(one.run, next);
     }
   };
@@ -86,6 +89,16 @@ function note(error) {
       : error.message;
   }
   for (const listener of listeners) listener(state);
+}
+
+// Done when all that is watched has been answered once, or has failed, or after `withinMs`.
+export async function settled(withinMs) {
+  const late = new Promise((done) => setTimeout(done, withinMs, true));
+  for (;;) {
+    const left = [...watching].filter((one) => !one.answered);
+    if (left.length === 0) return;
+    if (await Promise.race([late, Promise.all(left.map((one) => one.first)).then(() => false)])) return;
+  }
 }
 
 export function stopAll() {

@@ -3,7 +3,7 @@
 import { onScheme } from "./colours.js";
 import { demoPanel } from "./demo.js";
 import { setText } from "./element.js";
-import { get, onState, stopAll } from "./live.js";
+import { get, onState, settled, stopAll } from "./live.js";
 import { modelPage } from "./model.js";
 import { overview } from "./overview.js";
 import { addDialog } from "./sql.js";
@@ -13,14 +13,18 @@ const spans = document.querySelector("#span");
 const status = document.querySelector("#status");
 const trouble = document.querySelector("#trouble");
 const chosen = { span: "24h" };
+const SHOWN_AFTER_MS = 1200;
 let settings = null;
 let close = null;
+let turn = 0;
 
-function route(focus = false) {
+// What is asked comes piece by piece, and each piece moves what stands below it: shown when all of it is there.
+async function route(focus = false) {
   close?.();
   stopAll();
   close = null;
   main.replaceChildren();
+  main.toggleAttribute("data-waiting", true);
   if (settings.has_switches) demoPanel(main);
   const found = /^#\/model\/(.+)$/.exec(location.hash);
   if (found) {
@@ -31,6 +35,10 @@ function route(focus = false) {
     document.title = "aftcast";
     overview(main, chosen);
   }
+  const mine = (turn += 1);
+  await settled(SHOWN_AFTER_MS);
+  if (mine !== turn) return; // something else is shown by now
+  main.toggleAttribute("data-waiting", false);
   if (focus) (main.querySelector("h1") ?? main).focus();
 }
 
