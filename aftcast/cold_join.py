@@ -69,6 +69,11 @@ class ColdThread(threading.Thread):
         self._pass_s = min(LONGEST_PASS_S, join.cold_interval_ms / 1000)
         self.joiner = ColdJoiner(self._settings, self._compute, self._publish)
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether this is the process of the group that works on what is there once."""
+        return self._has_turn
+
     # -- called by the raw writer --------------------------------------------------------------------------
 
     def assigned(self, places: Collection[tuple[str, int]]) -> None:

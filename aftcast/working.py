@@ -19,6 +19,8 @@ from aftcast.cold_join import ColdThread
 from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
+from aftcast.hour_building import HourThread
+from aftcast.hour_metrics import HourCollector
 from aftcast.logs import configure_logs
 from aftcast.raw_health import ClickHouseProbe, raw_part
 from aftcast.raw_metrics import RawCollector
@@ -26,6 +28,7 @@ from aftcast.rights_at_start import check_start
 from aftcast.warm_up import is_warm, warm_up
 from sinks.clickhouse.client import ANSWER_TIMEOUT_S, Client, Tls, connect
 from sinks.clickhouse.errors import ClickHouseError
+from sinks.clickhouse.hours import HourBuilder
 from sinks.raw_blocks import RawTopics
 from sinks.raw_writer import Follower, RawWriter, RawWriterSettings
 from streams.decode import Decoder, RegistryUnavailable
@@ -168,22 +171,38 @@ def health_of(configuration: Configuration, writer: RawWriter) -> Part:
     return raw_part(writer.counters, None if embedded else probe)
 
 
+def hour_thread(configuration: Configuration, cold: ColdThread) -> HourThread:
+    """Return what adds up hours, in the process where the cold join has the turn."""
+
+    def opened() -> tuple[Client, HourBuilder]:
+        client = open_database(configuration)
+        return client, HourBuilder(client, configuration.clickhouse.database)
+
+    return HourThread(opened, lambda: cold.has_turn)
+
+
 class RawThread(threading.Thread):
     """The raw role beside the other; when it cannot go on, it takes the process with it."""
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(name="raw", daemon=True)
         self._cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
+        self._hours = hour_thread(configuration, self._cold)
         self.writer = raw_writer(configuration, follower=self._cold)
         self.part = health_of(configuration, self.writer)
         self._stop_event = threading.Event()
         self._failure: Exception | None = None
 
     def metrics(self) -> list[Collector]:
-        return [RawCollector(self.writer.counters), ColdCollector(self._cold.joiner.counters)]
+        return [
+            RawCollector(self.writer.counters),
+            ColdCollector(self._cold.joiner.counters),
+            HourCollector(self._hours.counters),
+        ]
 
     def run(self) -> None:
         self._cold.start()
+        self._hours.start()
         try:
             self.writer.run(self._stop_event)
         except Exception as error:
@@ -194,6 +213,7 @@ class RawThread(threading.Thread):
 
     def stop(self) -> None:
         self._cold.stop()
+        self._hours.stop()
         self._stop_event.set()
         self.join(STOP_WITHIN_S)
 
@@ -211,12 +231,18 @@ def _run_raw(configuration: Configuration, port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
     cold = ColdThread(configuration, lambda: open_database(configuration, COLD_ANSWER_S))
+    hours = hour_thread(configuration, cold)
     writer = raw_writer(configuration, follower=cold)
-    collectors = RawCollector(writer.counters), ColdCollector(cold.joiner.counters)
+    collectors = (
+        RawCollector(writer.counters),
+        ColdCollector(cold.joiner.counters),
+        HourCollector(hours.counters),
+    )
     part = health_of(configuration, writer)
     host, admits = configuration.metrics.host, access_of(configuration.metrics)
     metrics = MetricsServer(*collectors, host=host, port=port, parts=[part], admits=admits)
     cold.start()
+    hours.start()
     log.info("raw role runs", group=configuration.kafka.group + "-raw", metrics_port=metrics.port)
     try:
         writer.run(stop)
@@ -224,6 +250,7 @@ def _run_raw(configuration: Configuration, port: int) -> int:
         raise Failure(f"the raw role stopped: {error}") from error
     finally:
         cold.stop()
+        hours.stop()
         metrics.close()
     log.info("stopped")
     return 0

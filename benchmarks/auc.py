@@ -7,6 +7,7 @@ Each line is a shape of scores, a share of positives and a number of labels; man
 
 import argparse
 
+import numba as nb
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -25,9 +26,14 @@ SHAPES = {
 }
 
 
+@nb.njit
+def places_of(scores):
+    return np.array([score_place(p) for p in scores])
+
+
 def binned(scores):
     """Return the bins of scores of one outcome, as ``schemas.panes.CLASS_BINS`` holds them."""
-    places = np.array([score_place(p) for p in scores])
+    places = places_of(scores)
     index = places.astype(int)
     position = ((places - index) * SUB_BINS).astype(int)
     bins = np.zeros(2 * 374, np.int64)

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
 from aftcast.configuration import Configuration, Detector, Forward, Model, Rule
 from aftcast.forward.metrics import SERIES as FORWARD_SERIES
+from aftcast.hour_metrics import HOUR_COUNTERS, HOURS_LAST_RUN, HOURS_OLDEST, HOURS_WAITING
 from aftcast.quantities import duration_text, size_text
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
 from aftcast.reference.command_line import commands, options
@@ -97,6 +98,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     ),
     "metrics of the cold join": lambda: _metrics(
         counted("counter", COLD_COUNTERS) + counted("gauge", COLD_GAUGES) + told("gauge", (OLDEST, LAST_RUN))
+    ),
+    "metrics of adding up hours": lambda: _metrics(
+        counted("counter", HOUR_COUNTERS) + told("gauge", (HOURS_WAITING, HOURS_OLDEST, HOURS_LAST_RUN))
     ),
     "metrics of the forwarder": lambda: _metrics(
         (f"`{s.name}`", s.kind, s.explanation) for s in FORWARD_SERIES

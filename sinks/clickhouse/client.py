@@ -18,7 +18,8 @@ from sinks.clickhouse.errors import ClickHouseError, RefusedError, UnreachableEr
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 # Blocks are already whole, and a block of old events may touch any number of weeks.
-INSERT_SETTINGS = {"async_insert": 0, "throw_on_max_partitions_per_insert_block": 0}
+# Rows are there half a minute after they touched their hour, or never: see sinks/clickhouse/hours.py.
+INSERT_SETTINGS = {"async_insert": 0, "throw_on_max_partitions_per_insert_block": 0, "max_execution_time": 30}
 PLAIN_ARROW = {"output_format_arrow_low_cardinality_as_dictionary": 0}
 
 # The server is there but cannot now: timeouts, memory, parts, disk, replicas, start and stop.
@@ -74,10 +75,10 @@ class Client:
         self.address = address
         self.version: str = driver.server_version
 
-    def command(self, statement: str) -> None:
+    def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""
         with told_apart(self.address):
-            self._driver.command(statement)
+            self._driver.command(statement, parameters=parameters)
 
     def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return the rows of a query, each by column name."""

@@ -2,7 +2,7 @@
 
 from schemas.columns import INFERENCE_FIELDS, LABEL_FIELDS
 from schemas.features import FEATURE_COLUMNS
-from schemas.panes import PANE_COLUMNS
+from schemas.panes import COUNTS, PANE_COLUMNS, SUMS
 
 COORDINATES = ("topic", "partition", "offset", "received_at")
 
@@ -16,6 +16,25 @@ def _with_scores_given(columns: tuple[str, ...]) -> tuple[str, ...]:
     at = columns.index("scores") + 1
     return (*columns[:at], "scores_given", *columns[at:])
 
+
+# What windows are made of: of PANE_COLUMNS those that window_sums reads.
+HOUR_COLUMNS = (
+    *(name for name in COUNTS if name != "longs"),
+    *SUMS,
+    "confusion",
+    "confusion_extra",
+    "latency",
+    "delay",
+    "calibration_hits",
+    "calibration_p",
+    "confidence_all",
+    "score_positives",
+    "score_negatives",
+    "areas",
+    "latency_middles",
+    "delay_middles",
+    "long_classes",
+)
 
 TABLES: dict[str, tuple[str, ...]] = {
     "predictions": _with_scores_given(_with_scalar(INFERENCE_FIELDS.names, "prediction")),
@@ -123,6 +142,8 @@ TABLES: dict[str, tuple[str, ...]] = {
         "since",
         "until",
     ),
+    "rollup_hours": ("model", "model_version", "segment", "hour_start", "built_at", *HOUR_COLUMNS),
+    "hours": ("model", "hour_start", "touched_at", "built_at"),
     "prediction_ids": ("id_hash", "model", "second", "partition"),
     "label_ids": ("partition", "offset", "id_hash", "model", "received_at"),
     "cold_panes": ("model", "pane_start", "waiting_since", "joined_at", "revision"),
@@ -150,4 +171,4 @@ VIEWS = (
     "dashboards",
 )
 # What the others are made of; their columns may change.
-INNER_VIEWS = ("window_sums", "window_nowcasts", "unlabelled_answers")
+INNER_VIEWS = ("pane_sums", "window_rows", "window_sums", "window_nowcasts", "unlabelled_answers")

@@ -28,5 +28,5 @@ def test_a_statement_of_the_page_runs_as_it_stands(embedded_database: Any, state
     assert bool(found) == ("_quality" in statement)
 
 
-def test_there_are_three_statements_to_try() -> None:
-    assert len(STATEMENTS) == 3
+def test_there_are_three_statements_to_try_and_one_for_auc() -> None:
+    assert len(STATEMENTS) == 4

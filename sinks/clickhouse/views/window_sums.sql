@@ -45,10 +45,10 @@ SELECT
         )]
     ) AS class_weights,
     -- Those with both outcomes: auc is one against rest, over them.
-    arrayFilter(
+    arraySort(arrayFilter(
         class -> arraySum(w.score_positives[class]) > 0 AND arraySum(w.score_negatives[class]) > 0,
         mapKeys(w.score_positives)
-    ) AS scored_classes,
+    )) AS scored_classes,
     toBool(ifNull(
         s.task != ''
             AND s.maturity != 'learning'
@@ -65,7 +65,7 @@ FROM
         r.model AS model,
         r.model_version AS model_version,
         r.segment AS segment,
-        toStartOfInterval(r.pane_start, toIntervalSecond({window_seconds:UInt32})) AS window_start,
+        toStartOfInterval(r.starts, toIntervalSecond({window_seconds:UInt32})) AS window_start,
         sum(r.predictions) AS predictions,
         sum(r.failures) AS failures,
         sum(r.booleans) AS booleans,
@@ -92,19 +92,25 @@ FROM
         score_n + sum(r.score_extra) / 4294967296 AS score_weight,
         bounds_n + sum(r.bounds_extra) / 4294967296 AS bounds_weight,
         sum(r.bounds_hits) + sum(r.bounds_hits_extra) / 4294967296 AS bounds_hits_weight,
-        sumKahan(r.err_sum) AS err_sum,
-        sumKahan(r.abs_err_sum) AS abs_err_sum,
-        sumKahan(r.sq_err_sum) AS sq_err_sum,
-        sumKahan(r.label_sum) AS label_sum,
-        sumKahan(r.ape_sum) AS ape_sum,
-        sumKahan(r.cost_sum) AS cost_sum,
-        sumKahan(r.value_sum) AS value_sum,
-        sumKahan(r.log_loss_sum) AS log_loss_sum,
-        sumKahan(r.brier_sum) AS brier_sum,
+        -- In order, so that the same rows give the same last digit.
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.err_sum, r.err_sum != 0))) AS err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.abs_err_sum, r.abs_err_sum != 0))) AS abs_err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.sq_err_sum, r.sq_err_sum != 0))) AS sq_err_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.label_sum, r.label_sum != 0))) AS label_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.ape_sum, r.ape_sum != 0))) AS ape_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.cost_sum, r.cost_sum != 0))) AS cost_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.value_sum, r.value_sum != 0))) AS value_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.log_loss_sum, r.log_loss_sum != 0))) AS log_loss_sum,
+        arrayReduce('sumKahan', arraySort(groupArrayIf(r.brier_sum, r.brier_sum != 0))) AS brier_sum,
         -- Squares about the window's mean by the parallel formula, which holds for negated rows too.
-        sumKahan(r.label_m2) + arraySum(
-            row -> row.1 * pow(row.2 / row.1 - label_sum / reg_weight, 2),
-            groupArrayIf((r.reg_n + r.reg_extra / 4294967296, r.label_sum), r.reg_n != 0)
+        arraySort(groupArrayIf(
+            (r.reg_n + r.reg_extra / 4294967296, r.label_sum, r.label_m2), r.reg_n != 0 OR r.label_m2 != 0
+        )) AS moments,
+        arrayReduce('sumKahan', arraySort(moments.3)) + arraySum(
+            (weight, total, mean) -> if(weight = 0, 0., weight * pow(total / weight - mean, 2)),
+            moments.1,
+            moments.2,
+            arrayWithConstant(length(moments), label_sum / reg_weight)
         ) AS label_m2,
         sumMap(r.confusion) AS confusion,
         sumMap(r.confusion_extra) AS confusion_extra,
@@ -114,8 +120,12 @@ FROM
         sumForEach(r.calibration_p) AS calibration_p,
         sumForEach(r.confidence_all) AS confidence_all,
         sumForEachMap(r.score_positives) AS score_positives,
-        sumForEachMap(r.score_negatives) AS score_negatives
-    FROM ${database}.rollups AS r FINAL
+        sumForEachMap(r.score_negatives) AS score_negatives,
+        -- Of windows of an hour, which have one row.
+        groupArrayArray(r.areas) AS areas,
+        groupArrayArray(r.latency_middles) AS latency_middles,
+        groupArrayArray(r.delay_middles) AS delay_middles
+    FROM ${database}.window_rows(window_seconds = {window_seconds:UInt32}) AS r
     GROUP BY model, model_version, segment, window_start
     HAVING sum(r.predictions) > 0 OR sum(r.duplicates) > 0
 ) AS w
