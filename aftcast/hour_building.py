@@ -12,6 +12,7 @@ from sinks.clickhouse.errors import ClickHouseError
 from sinks.clickhouse.hours import HourBuilder, WaitingHours
 
 LOOK_EVERY_S = 30.0
+TURN_EVERY_S = 1.0  # whether it is this process's turn costs nothing to ask
 REST = 9.0  # times as long as the work before it: a tenth of one core is what it takes at most
 NAME_EVERY_S = 21_600.0  # a look over the keys of all panes, 0.2 s of CPU per million
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -69,7 +70,7 @@ class HourThread(threading.Thread):
         if not self._has_turn():
             self._disconnect()
             self.counters.waiting = WaitingHours()
-            return LOOK_EVERY_S
+            return TURN_EVERY_S
         if self._opened is None:
             self._opened = self._open()
         _, builder = self._opened

@@ -108,6 +108,37 @@ WHERE said != truth
 ORDER BY time DESC LIMIT 100
 """
 
+# Features of a pane come when its partition closes it, its counts before: until then they look missing. A
+# partition that has had nothing for a whole window has nothing to close, and where no features come at all
+# any more, every window shows it.
+CLOSED = f"""WITH (
+    SELECT mapFromArrays(groupArray(toString(model)), groupArray(until))
+    FROM (
+        SELECT
+            model,
+            greatest(min(newest), max(newest) - toIntervalSecond({WINDOW})) + toIntervalSecond(
+                greatest(60, (SELECT toUInt32(max(pane_s)) FROM aftcast.model_states FINAL WHERE {OF_MODEL}))
+            ) AS until
+        FROM (
+            SELECT f.model AS model, f.partition AS partition, max(f.pane_start) AS newest
+            FROM aftcast.feature_rollups AS f
+            INNER JOIN (
+                SELECT model, max(pane_start) AS last FROM aftcast.rollups
+                WHERE $__timeFilter(pane_start) AND {OF_MODEL} AND segment = '' GROUP BY model
+            ) AS l ON l.model = f.model
+            WHERE $__timeFilter(f.pane_start) AND f.partition >= 0
+                AND f.pane_start >= l.last - toIntervalSecond(2 * {WINDOW})
+            GROUP BY model, partition
+        )
+        GROUP BY model
+    )
+) AS closed
+"""
+IS_CLOSED = (
+    "(NOT mapContains(closed, toString(model)) "
+    f"OR window_start + toIntervalSecond({WINDOW}) <= closed[toString(model)])"
+)
+
 _FEATURES = Row(
     "Features against the reference",
     (
@@ -116,16 +147,17 @@ _FEATURES = Row(
             "table",
             (
                 Query(
+                    f"{CLOSED}"
                     "SELECT feature, model_version, window_start, drifted, psi, jensen_shannon, p_value, "
                     "missing_share, "
                     "n, reference_n, reference_version\n"
                     f"FROM aftcast.feature_drift(window_seconds = {WINDOW})\n"
-                    f"WHERE $__timeFilter(window_start) AND {CHOSEN}\n"
+                    f"WHERE $__timeFilter(window_start) AND {CHOSEN} AND {IS_CLOSED}\n"
                     "ORDER BY window_start DESC LIMIT 1 BY feature, model_version\nLIMIT 500"
                 ),
             ),
-            "Distances and tests of each feature's newest window. `drifted` keeps the budget of false "
-            "alarms.",
+            "Distances and tests of each feature's newest window that is closed. `drifted` keeps the budget "
+            "of false alarms.",
             width=12,
             units=(("missing_share", "percentunit"),),
         ),
@@ -143,11 +175,12 @@ _FEATURES = Row(
             "timeseries",
             (
                 Query(
+                    f"{CLOSED}"
                     "SELECT window_start AS time, concat(feature, ' ', model_version) AS series, psi AS "
                     "figure\n"
                     f"FROM aftcast.feature_drift(window_seconds = {WINDOW})\n"
-                    f"WHERE $__timeFilter(window_start) AND {CHOSEN} AND psi IS NOT NULL\nORDER BY time, "
-                    "series"
+                    f"WHERE $__timeFilter(window_start) AND {CHOSEN} AND {IS_CLOSED} AND psi IS NOT NULL\n"
+                    "ORDER BY time, series"
                 ),
             ),
             "Population stability index. Small windows are far from the reference by chance alone: see "

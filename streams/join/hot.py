@@ -315,7 +315,8 @@ class HotJoin:
 
 def _table(rows: int) -> np.ndarray:
     """Return an open-addressing table with room for ``rows``, with anything in it."""
-    return Pages(1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD)))), np.dtype(np.int32)).rows
+    size = 1 << max(11, int(np.ceil(np.log2((rows + 1) / LOAD))))
+    return Pages(size, np.dtype(np.int32), filled_at_once=True).rows
 
 
 def _joined(parts: list[np.ndarray], dtype: object) -> np.ndarray:

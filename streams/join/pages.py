@@ -10,6 +10,9 @@ class Pages:
 
     Pages that no row has reached yet take no memory. Rows come with anything in them.
 
+    ``filled_at_once`` are arrays that are written from end to end before they are used, such as hash tables:
+    the kernel may give them huge pages, where it knows these, as no part of one would lie idle.
+
     Examples
     --------
     >>> pages = Pages(4, np.dtype(np.int64))
@@ -20,8 +23,10 @@ class Pages:
     [3, 4, 5, 6]
     """
 
-    def __init__(self, rows: int, dtype: np.dtype) -> None:
+    def __init__(self, rows: int, dtype: np.dtype, *, filled_at_once: bool = False) -> None:
         self._mapping = _mapping(rows * dtype.itemsize)
+        if filled_at_once and hasattr(mmap, "MADV_HUGEPAGE"):
+            self._mapping.madvise(mmap.MADV_HUGEPAGE)
         self.rows = np.frombuffer(self._mapping, dtype)
 
     @property

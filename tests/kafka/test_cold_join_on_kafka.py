@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 
 from aftcast.cold_join import ColdThread
 from aftcast.configuration import Configuration, Topics
-from aftcast.working import open_database, raw_writer
+from aftcast.working import hour_thread, open_database, raw_writer
 from schemas.findings import Progress
 from schemas.records import RawBatch
 from schemas.settings import JoinSettings
@@ -234,6 +234,32 @@ def test_where_nothing_comes_late_nothing_is_joined_cold(configuration: Configur
         counters = cold.joiner.counters
         assert (counters.panes_joined, counters.labels_looked_up, counters.retries) == (0, 0, 0)
     stream.transactions.close()
+
+
+def test_hours_are_added_up_in_the_process_that_has_the_turn(configuration: Configuration) -> None:
+    client = connect(configuration.clickhouse.url, database="aftcast")
+    client.command(
+        "INSERT INTO rollups (model, pane_start, predictions) "  # noqa: S608
+        f"SELECT 'm', toDateTime({T0_MS // 1000} + 60 * number, 'UTC'), 1 FROM numbers(60)"
+    )
+    # As if the panes had been written an hour ago.
+    client.command("TRUNCATE TABLE hours")
+    client.command(
+        "INSERT INTO hours (model, hour_start, touched_at) "
+        "SELECT DISTINCT model, toStartOfHour(pane_start), now64(3) - 3600 FROM rollups"
+    )
+    with raw_role(configuration) as cold:
+        hours = hour_thread(configuration, cold)
+        hours.start()
+        deadline_s = time.monotonic() + WITHIN_S
+        while not hours.counters.built or hours.counters.waiting.hours:
+            assert time.monotonic() < deadline_s, hours.counters
+            time.sleep(0.1)
+        hours.stop()
+        assert cold.has_turn
+    (row,) = client.rows("SELECT sum(predictions) AS n FROM rollup_hours FINAL")
+    assert (row["n"], hours.counters.retries) == (60, 0)
+    client.close()
 
 
 def test_a_worker_joins_labels_that_come_after_its_hot_horizon(
