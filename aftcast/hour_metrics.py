@@ -8,12 +8,12 @@ from prometheus_client.registry import Collector
 from aftcast.hour_building import HourCounters
 
 HOUR_COUNTERS = {
-    "aftcast_hours_built": ("built", "Hours of one model each that were added up."),
-    "aftcast_hours_retries": ("retries", "Times that ClickHouse was away or too slow."),
+    "aftcast_hourly_built": ("built", "Hours of one model each that were added up."),
+    "aftcast_hourly_retries": ("retries", "Times that ClickHouse was away or too slow."),
 }
-HOURS_WAITING = ("aftcast_hours_waiting", "Hours that are quiet and not added up: views read their panes.")
-HOURS_OLDEST = ("aftcast_hours_oldest_waiting_seconds", "Unix time of the last touch of the oldest of them.")
-HOURS_LAST_RUN = ("aftcast_hours_last_run_seconds", "Unix time of the last pass; without it there was none.")
+HOURS_WAITING = ("aftcast_hourly_waiting", "Hours that are quiet and not added up: views read their panes.")
+HOURS_OLDEST = ("aftcast_hourly_oldest_waiting_seconds", "Unix time of the last touch of the oldest of them.")
+HOURS_LAST_RUN = ("aftcast_hourly_last_run_seconds", "Unix time of the last pass; without it there was none.")
 
 
 class HourCollector(Collector):
