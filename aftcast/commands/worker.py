@@ -1,5 +1,6 @@
 """``aftcast worker``: joins, measures and watches until it is told to stop."""
 
+import gc
 from enum import StrEnum
 from typing import Annotated
 
@@ -28,8 +29,12 @@ def worker(
     ] = None,
 ) -> None:
     """Read predictions and labels, write figures, drift and alerts; ends with code 0 after SIGTERM."""
+    # What is imported stays: looking through it for garbage, again and again, is a sixth of a start.
+    gc.disable()
     from aftcast.loading import load
     from aftcast.working import run
 
+    gc.freeze()
+    gc.enable()
     options = {"metrics": {"port": metrics_port}, "page": {"port": page_port}}
     raise typer.Exit(run(load(config, options=options), role.value, with_page=page))
