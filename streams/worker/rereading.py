@@ -150,12 +150,23 @@ class Rereading:
 
 
 async def _in_turn(logs: Mapping[Side, _Log]) -> AsyncGenerator[tuple[Side, RawBatch], None]:
+    """Yield batches of the side that is behind; the next one is read while the last one is worked on."""
+    coming = _asked(logs)
+    try:
+        while coming is not None:
+            side, task = coming
+            batch = await task
+            coming = _asked(logs)
+            if batch is not None:
+                yield side, batch
+    finally:
+        if coming is not None:
+            coming[1].cancel()
+
+
+def _asked(logs: Mapping[Side, _Log]) -> tuple[Side, asyncio.Task[RawBatch | None]] | None:
     side = _behind(logs)
-    while side is not None:
-        batch = await asyncio.to_thread(logs[side].next)
-        if batch is not None:
-            yield side, batch
-        side = _behind(logs)
+    return None if side is None else (side, asyncio.create_task(asyncio.to_thread(logs[side].next)))
 
 
 def _behind(logs: Mapping[Side, _Log]) -> Side | None:
