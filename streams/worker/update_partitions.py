@@ -110,12 +110,17 @@ class UpdatePartitions:
         name = f"{settings.group}-{topic}-{tp.partition}"
         transactions = Transactions(settings.kafka, name, self._pool)
         journal = Journal(settings.kafka, topic, tp.partition, transactions)
-        # Claimed first: what a former owner still commits lies before the end that is read then.
-        recalled = await journal.claim()
-        if self._loading is not None:
-            await self._loading
-        first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
-        beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, self._clock.now_ms())
+        try:
+            # Claimed first: what a former owner still commits lies before the end that is read then.
+            recalled = await journal.claim()
+            if self._loading is not None:
+                await asyncio.wait([self._loading])  # a rebalance may end this take-over, and never that
+            first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
+            now_ms = self._clock.now_ms()
+            beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, now_ms)
+        except BaseException:
+            await asyncio.to_thread(transactions.close)
+            raise
         return MonitorRunner(tp, beginning, settings, consumer, self._sender, journal)
 
     async def _give_up(self, partitions: set[int]) -> None:

@@ -13,7 +13,7 @@ class Watchdog:
 
     def __init__(self, stuck_after_s: float) -> None:
         self._stuck_after_s = stuck_after_s
-        self._member_s = self._moved_s = time.monotonic()
+        self._member_s = self._taken_s = self._moved_s = time.monotonic()
         self._seen: object = None
 
     def look(self, app: Any, consumer: Any, partitions: Mapping[int, Standing]) -> None:
@@ -28,6 +28,12 @@ class Watchdog:
             self._member_s = now_s
         elif now_s - self._member_s > self._stuck_after_s:
             raise StuckError(f"no assignment from the consumer group for {self._stuck_after_s:g} s")
+        waiting = sorted(tp for tp in consumer.assignment() if consumer.handed_over(tp) is None)
+        if not waiting:
+            self._taken_s = now_s
+        elif now_s - self._taken_s > self._stuck_after_s:
+            listed = ", ".join(f"{tp.topic}[{tp.partition}]" for tp in waiting)
+            raise StuckError(f"assigned and not taken over for {self._stuck_after_s:g} s: {listed}")
         seen = [
             (p, s.counters.inference_read, s.counters.labels_read, s.pending_records)
             for p, s in partitions.items()

@@ -180,6 +180,7 @@ def test_killed_at_random_moments_every_figure_is_that_of_an_undisturbed_run_and
         time.sleep(draw.random() * 0.3)
         kill(place)
     place.start(send_interval_s=0.05)
+    place.await_ready(3)
     expected = undisturbed(place)
     until(lambda: rollups(place) == expected, lambda: place.log(3), 20)
     assert sum(row["labelled"] for row in expected.values()) > 1_000

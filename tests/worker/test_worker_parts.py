@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.types import TP
 from faust.types.auth import SASLMechanism
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -180,8 +181,11 @@ class Scene:
         self.now_s = 0.0
         monkeypatch.setattr(watchdog.time, "monotonic", lambda: self.now_s)
         self.coordinator = SimpleNamespace(generation=1, _pending_exception=None)
+        self.positions: dict[TP, int | None] = {TP("inference-events", 0): 0}
         self.consumer = SimpleNamespace(
-            _thread=SimpleNamespace(_consumer=SimpleNamespace(_coordinator=self.coordinator))
+            _thread=SimpleNamespace(_consumer=SimpleNamespace(_coordinator=self.coordinator)),
+            assignment=lambda: set(self.positions),
+            handed_over=lambda tp: self.positions[tp],
         )
         self.app = SimpleNamespace(rebalancing=False)
         self.watchdog = Watchdog(60.0)
@@ -218,6 +222,21 @@ def test_a_surplus_member_without_partitions_is_not_stuck_but_one_without_a_grou
     scene.coordinator.generation = -1
     scene.look(60)
     with pytest.raises(StuckError, match=r"^no assignment from the consumer group for 60 s$"):
+        scene.look(1)
+
+
+def test_partitions_that_are_given_and_never_taken_over_stop_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(monkeypatch)
+    scene.positions[TP("label-events", 1)] = None
+    scene.look(60)
+    scene.positions[TP("label-events", 1)] = 7
+    scene.look(10)
+    scene.positions[TP("label-events", 1)] = None
+    scene.look(60)
+    said = r"^assigned and not taken over for 60 s: label-events\[1\]$"
+    with pytest.raises(StuckError, match=said):
         scene.look(1)
 
 
