@@ -210,7 +210,7 @@ def test_a_worker_killed_around_its_transactions_tells_each_alert_and_drift_once
             time.sleep(0.05)
     assert started == 4, scene.log()
     fed = [max(one.offset() for one in scene.read(scene.topics.pane_updates, p)) for p in range(PARTITIONS)]
-    while not all(max(asked(scene, p)) > fed[p] for p in range(PARTITIONS)):
+    while not all(max(asked(scene, p), default=-1) > fed[p] for p in range(PARTITIONS)):
         assert time.monotonic() < deadline_s, scene.log()
         assert process.poll() is None, scene.log()
         time.sleep(0.5)
