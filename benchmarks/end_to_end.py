@@ -29,8 +29,8 @@ BATCH = 20_000
 WITHIN_S = 300
 
 
-def fill(bootstrap, events):
-    """Send half as many predictions as ``events``, an hour old, and a label for each."""
+def fill(bootstrap, predictions, labels):
+    """Send predictions, an hour old, and labels for the last ones, in whole batches."""
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
@@ -41,12 +41,12 @@ def fill(bootstrap, events):
         }
     )
     start_ms = int(time.time() * 1000) - 3_600_000
-    for first in range(0, events // 2, BATCH):
-        n = min(BATCH, events // 2 - first)
-        for topic, name, make in (
-            ("inference-events", "InferenceEvent", traffic.predictions),
-            ("label-events", "LabelEvent", traffic.labels),
-        ):
+    for first in range(0, predictions, BATCH):
+        n = min(BATCH, predictions - first)
+        kinds = [("inference-events", "InferenceEvent", traffic.predictions)]
+        if first >= predictions - labels:
+            kinds.append(("label-events", "LabelEvent", traffic.labels))
+        for topic, name, make in kinds:
             records = make(first, n, start_ms=start_ms)
             for record, value in zip(records, traffic.encode(name, records), strict=True):
                 producer.produce(topic, value, record["prediction_id"])
@@ -71,7 +71,7 @@ def aftcast_rate(folder, events):
         broker.create_topic("lifecycle-events", 1)
         for topic, partitions in (("aftcast-state", PARTITIONS), ("aftcast-journal", 1)):
             broker.create_topic(topic, partitions, {"cleanup.policy": "compact"})
-        fill(broker.bootstrap, events)
+        fill(broker.bootstrap, events // 2, events // 2)
         command = [sys.executable, "-m", "aftcast.cli", "worker", "--role", "streams"]
         log = folder / "worker.log"
         with log.open("wb") as output:
@@ -130,7 +130,7 @@ def rival_rate(folder, events):
     with KafkaBroker(folder) as broker:
         for topic in ("inference-events", "label-events"):
             broker.create_topic(topic, PARTITIONS)
-        fill(broker.bootstrap, events)
+        fill(broker.bootstrap, events // 2, events // 2)
         command = [
             sys.executable,
             str(Path(__file__).with_name("plain_faust.py")),

@@ -95,3 +95,8 @@ def hash_strings(strings: pa.StringArray, key: tuple[int, int]) -> tuple[HashArr
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
     _siphash(offsets, data, np.uint64(key[0]), np.uint64(key[1]), low, high)
     return low, high
+
+
+def load() -> None:
+    """Hash nothing: the first compiled function of a process makes numba load all that it knows."""
+    hash_strings(pa.array([], pa.string()), (0, 0))

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from faust.types import TP
 
+from streams.codes import siphash
 from streams.decode import Decoder
 from streams.worker.alignment import SIDES, Side
 from streams.worker.batches import BatchMessage
@@ -49,11 +50,16 @@ class InputPartitions:
         self.runners: dict[int, PartitionRunner] = {}
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self._taken: dict[int, Taken] = {}
+        self._loading: asyncio.Task[None] | None = None
 
     @property
     def standing(self) -> dict[int, Standing]:
         """How each partition is doing."""
         return {partition: runner.standing for partition, runner in sorted(self.runners.items())}
+
+    def load(self) -> None:
+        """Begin to load what compiled code needs: half a second, at the first batch otherwise."""
+        self._loading = asyncio.create_task(asyncio.to_thread(siphash.load))
 
     def put(self, message: BatchMessage) -> None:
         self.runners[message.partition].put(message)

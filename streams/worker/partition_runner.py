@@ -162,7 +162,7 @@ class PartitionRunner:
     async def run(self) -> None:
         await self._restore()
         loop = asyncio.get_running_loop()
-        send_at_s = loop.time() + self._settings.send_interval_s
+        send_at_s = loop.time()  # at once: that is when others see that somebody is at work here
         while not self._stopping:
             self._wake.clear()
             piece = self._reader.take(self._caught_up())

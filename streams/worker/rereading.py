@@ -5,6 +5,7 @@ joins and counts.
 """
 
 import asyncio
+import operator
 import threading
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -18,12 +19,14 @@ from streams.worker.alignment import SIDES, Side
 from streams.worker.errors import PASSING, PositionOutOfRangeError, StateError
 
 AT_ONCE = 2  # partitions: more would only take turns at the processor
-RECORDS_AT_ONCE = (
-    5_000  # at 10 µs a record, the slow path of decoding, half of the 100 ms that a step may take
-)
+# A batch costs a millisecond beside its records: with 5,000 of them a quarter of all. The slow path of
+# decoding takes 10 µs a record, so a step of it takes 0.2 s.
+RECORDS_AT_ONCE = 20_000
 WAIT_S = 0.2  # for the next of them, before a look whether anybody still wants it
 FETCH_BYTES = 8 << 20
 AHEAD_KBYTES = 32 << 10  # of one topic, in librdkafka's memory
+FULL_PAUSE_MS = 10  # until a look whether there is room again; by default a second, three times what it holds
+TIME_MS = operator.itemgetter(1)  # of (kind, time)
 
 
 class _Log:
@@ -47,6 +50,7 @@ class _Log:
                     "check.crcs": True,
                     "fetch.message.max.bytes": FETCH_BYTES,
                     "queued.max.messages.kbytes": AHEAD_KBYTES,
+                    "fetch.queue.backoff.ms": FULL_PAUSE_MS,
                     "log_level": 0,  # what matters is raised
                 }
             )
@@ -70,23 +74,26 @@ class _Log:
                 consumer.close()
 
     def _records(self, came: list[Message]) -> RawBatch | None:
-        errors = [message.error() for message in came]
-        self._look_at([error for error in errors if error is not None])
-        messages = [message for message, error in zip(came, errors, strict=True) if error is None]
-        offsets = np.array([message.offset() for message in messages], np.int64)
+        # Mapped in C: under Python's lock, for which the thread that joins is waiting, each call counts.
+        errors = list(map(Message.error, came))
+        messages = came
+        if any(errors):
+            self._look_at([error for error in errors if error is not None])
+            messages = [message for message, error in zip(came, errors, strict=True) if error is None]
+        offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
         here = int(np.searchsorted(offsets, self.end))
         # A log may end in a transaction's mark, which is no record: then its end is told by an error.
         self.over = self.over or here < len(messages) or (here > 0 and int(offsets[here - 1]) == self.end - 1)
         if not here:
             return None
         messages = messages[:here]
-        times_ms = np.array([message.timestamp()[1] for message in messages], np.int64)
+        times_ms = np.fromiter(map(TIME_MS, map(Message.timestamp, messages)), np.int64, here)
         self.read_until_ms = int(times_ms[-1])
-        headers: list[Any] = [message.headers() or () for message in messages]
+        headers: list[Any] = [found or () for found in map(Message.headers, messages)]
         return RawBatch(
             self._topic, self._partition, offsets[:here], times_ms,
             [None] * here,  # wanted of dead letters only, and these were sent
-            [message.value() for message in messages],
+            list(map(Message.value, messages)),
             headers if any(headers) else (),
         )  # fmt: skip
 
@@ -164,9 +171,12 @@ async def _in_turn(logs: Mapping[Side, _Log]) -> AsyncGenerator[tuple[Side, RawB
             coming[1].cancel()
 
 
-def _asked(logs: Mapping[Side, _Log]) -> tuple[Side, asyncio.Task[RawBatch | None]] | None:
+def _asked(logs: Mapping[Side, _Log]) -> tuple[Side, asyncio.Future[RawBatch | None]] | None:
     side = _behind(logs)
-    return None if side is None else (side, asyncio.create_task(asyncio.to_thread(logs[side].next)))
+    if side is None:
+        return None
+    # Not a task: that would begin only when whoever works on the last batch lets go of the event loop.
+    return side, asyncio.get_running_loop().run_in_executor(None, logs[side].next)
 
 
 def _behind(logs: Mapping[Side, _Log]) -> Side | None:

@@ -93,7 +93,8 @@ class Worker:
 
     async def start(self) -> None:
         _quiet()
-        self._updates.load()  # while the group shares out its partitions
+        self._inputs.load()  # while the group shares out its partitions
+        self._updates.load()
         topics = self.settings.topics
         names = {name: getattr(topics, name) for name in TopicNames.__slots__}
         if not self.settings.checkpoints:

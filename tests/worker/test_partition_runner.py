@@ -77,13 +77,13 @@ class Hands:
         runner.put(BatchMessage(tp, records, 0, 1))
 
     def rows(self) -> int:
-        return sum(
-            sum(
-                row["predictions"] for row in messages.decode_panes(m.value).to_pylist() if not row["segment"]
-            )
-            for m in self.sent
-            if m.headers == ((messages.KIND_HEADER, messages.PANES),)
-        )
+        """Predictions in what was sent, where a newer row of a pane stands for those before it."""
+        told = {}
+        for m in self.sent:
+            if m.headers == ((messages.KIND_HEADER, messages.PANES),):
+                for row in messages.decode_panes(m.value).to_pylist():
+                    told[row["pane_start"], row["segment"]] = row["predictions"]
+        return sum(predictions for (_, segment), predictions in told.items() if not segment)
 
     def progress(self) -> list[Progress]:
         kind = ((messages.KIND_HEADER, messages.PROGRESS),)
@@ -108,6 +108,7 @@ def play(
     *,
     start: Start | None = None,
     decoder: Decoder | None = None,
+    settings: WorkerSettings = SETTINGS,
     records: CheckpointRecords | None = None,
     runs: bool = True,
     reread: Sequence[tuple[Side, Records] | asyncio.Event] = (),
@@ -123,7 +124,7 @@ def play(
         hands = Hands()
         begin = start or Start(3, first_start(0, {"inference": 0, "labels": 0}, 0))
         runner = PartitionRunner(
-            0, (1, 2), begin, SETTINGS, decoder or Decoder(), FixedClock(), hands, hands, read_again, records
+            0, (1, 2), begin, settings, decoder or Decoder(), FixedClock(), hands, hands, read_again, records
         )
         task = asyncio.create_task(runner.run()) if runs else None
         try:
@@ -212,6 +213,19 @@ def test_nothing_is_sent_before_both_topics_are_read_to_the_checkpoint_then_all_
 
     again = [("inference", predictions(0, 1)), half_way, ("inference", predictions(2, 3))]
     play(scene, start=restored_at(4, 0), records=CheckpointRecords("aftcast-state"), reread=again)
+
+
+def test_a_restored_partition_tells_so_at_once_and_not_with_the_next_send() -> None:
+    async def scene(_: PartitionRunner, hands: Hands) -> None:
+        await until(lambda: bool(hands.progress()))
+        assert {told.epoch for told in hands.progress()} == {4}
+
+    play(
+        scene,
+        settings=replace(SETTINGS, send_interval_s=3_600),
+        start=restored_at(2, 0),
+        reread=[("inference", predictions(0, 1))],
+    )
 
 
 def test_a_log_whose_last_offset_before_the_checkpoint_is_no_record_is_restored_all_the_same() -> None:
