@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeGuard, cast
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +15,22 @@ from schemas.records import DeadLetter, DecodedBatch, IntArray, RawBatch
 from streams.decode.assemble import assemble, with_coordinates
 from streams.decode.documents import columns_of
 from streams.decode.events import EVENTS, INFERENCE_EVENT, LABEL_EVENT, ColumnarEvent
-from streams.decode.framing import CONFLUENT_MARK, MAX_BYTES, TELLING_HEADERS, Framed, Frames
+from streams.decode.framing import CONFLUENT_MARK, TELLING_HEADERS, Framed, Frames
 from streams.decode.json_text import parse_object
 from streams.decode.privacy import Privacy
 from streams.decode.reasons import RejectedError
 from streams.decode.registry import Registry
 from streams.decode.rules import RULES, check
 from streams.decode.times import MAX_AHEAD_MS, latest_ms
-from streams.decode.whole import Reading, avro_reader, merge, read_whole
+from streams.decode.whole import (
+    MixedFramesError,
+    Reading,
+    avro_reader,
+    merge,
+    read_whole,
+    seem_to_start_with,
+)
 
-AT_ONCE = 1_000  # values that are looked at three times: their beginnings stay in the nearest cache
 SHOWN = 200
 LONGEST_REASON = 400  # a key of a map may be as long as the value
 _NAMES = {name: frozenset(rule.name for rule in rules) for name, rules in RULES.items()}
@@ -127,10 +133,13 @@ class Decoder:
             prefix, schema = values[0][:5], event.confluent_schema
             if not self._is_own(event.name, values[0]):
                 return None
-        if not _all_start_with(values, prefix):
+        if not seem_to_start_with(values, prefix):
             return None
-        read = avro_reader(event, written, schema, values)
-        return read_whole(read, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
+        read = avro_reader(event, written, schema, values, prefix)
+        try:
+            return read_whole(read, np.arange(len(raw)), raw.record_times_ms, self._max_ahead_ms)
+        except MixedFramesError:
+            return None
 
     def _is_own(self, name: str, value: bytes) -> bool:
         frames = self._frames[name]
@@ -266,19 +275,6 @@ def _document(framed: Framed) -> Mapping[str, Any]:
         raise RejectedError("not_an_object", "data", "expected data to be a JSON object")
     document: dict[str, Any] = framed.document
     return document
-
-
-def _all_start_with(values: Sequence[bytes | None], prefix: bytes) -> TypeGuard[Sequence[bytes]]:
-    for begin in range(0, len(values), AT_ONCE):
-        some = cast("Sequence[bytes]", values[begin : begin + AT_ONCE])
-        try:
-            # In the order of bytes all that begin alike stand together: the first and the last of it tell.
-            ends, longest = (min(some), max(some)), max(map(len, some))
-        except TypeError:
-            return False  # one is null
-        if longest > MAX_BYTES or not all(value.startswith(prefix) for value in ends):
-            return False
-    return True
 
 
 def _has_telling_headers(raw: RawBatch) -> bool:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard, cast
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,15 @@ import pyruhvro
 from schemas.records import IntArray
 from streams.decode.assemble import assemble
 from streams.decode.events import ColumnarEvent
+from streams.decode.framing import MAX_BYTES
 from streams.decode.screening import screen
 
+AT_ONCE = 1_000  # values that are looked at twice: their beginnings stay in the nearest cache
 HALVED_DOWN_TO = 32  # one bad value in 20,000 costs two more passes and 32 single readings
+
+
+class MixedFramesError(Exception):
+    """Some value carries another frame than the rest."""
 
 
 @dataclass
@@ -43,6 +50,11 @@ def read_whole(
 
     ``read`` returns the columns of a half-open range of the records that ``positions`` and
     ``record_times_ms`` belong to; any exception means that some record of the range is in its way.
+
+    Raises
+    ------
+    MixedFramesError
+        If ``read`` does.
     """
     reading = Reading()
     pending = [(0, len(positions))]
@@ -54,9 +66,10 @@ def read_whole(
         try:
             columns = read(start, end)
             marks = screen(columns, times, max_ahead_ms)
+        except MixedFramesError:
+            raise
         except BaseException as error:
-            # A panic of the Rust side is no Exception; it, too, must only cost the value that caused it.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            if not _is_of_a_value(error):
                 raise
             middle = (start + end) // 2
             if end - start > HALVED_DOWN_TO:
@@ -73,20 +86,63 @@ def read_whole(
 
 
 def avro_reader(
-    event: ColumnarEvent, written: ColumnarEvent, schema: str, values: Sequence[bytes]
+    event: ColumnarEvent,
+    written: ColumnarEvent,
+    schema: str,
+    values: Sequence[bytes],
+    prefix: bytes = b"",
 ) -> Callable[[int, int], pa.RecordBatch]:
-    """Return what ``read_whole`` needs.
+    """Return what ``read_whole`` needs; it raises ``MixedFramesError``.
 
-    ``written`` is the event or one of its older versions, ``schema`` that of its three that fits the frame.
+    ``written`` is the event or one of its older versions, ``schema`` that of its three that fits the frame,
+    and ``prefix`` the frame that all values seem to carry (``seem_to_start_with``).
     """
+    sure = not prefix
 
     def read(start: int, end: int) -> pa.RecordBatch:
+        nonlocal sure
         whole = end - start == len(values) and isinstance(values, list)
-        columns = pyruhvro.deserialize_array(values if whole else list(values[start:end]), schema)
+        try:
+            columns = pyruhvro.deserialize_array(values if whole else list(values[start:end]), schema)
+        except BaseException as error:
+            if not sure and _is_of_a_value(error):
+                if not all(value.startswith(prefix) for value in values):
+                    raise MixedFramesError from error
+                sure = True
+            raise
         frame = columns.num_columns - len(written.fields)
+        if not sure and not all(map(_says_one_thing, columns.columns[:frame])):
+            raise MixedFramesError
         return event.completed(columns.select(range(frame, columns.num_columns)) if frame else columns)
 
     return read
+
+
+def seem_to_start_with(values: Sequence[bytes | None], prefix: bytes) -> TypeGuard[Sequence[bytes]]:
+    """Tell whether no value is null or too long, and the greatest ones begin with ``prefix``.
+
+    What is smaller shows when the frame is read as leading fields. What does not show there is greater: a
+    frame whose varint has more bytes than it needs has a higher bit before the end of ``prefix``.
+    """
+    for begin in range(0, len(values), AT_ONCE):
+        some = cast("Sequence[bytes]", values[begin : begin + AT_ONCE])
+        try:
+            last, longest = max(some), max(map(len, some))
+        except TypeError:
+            return False  # one is null
+        if longest > MAX_BYTES or not (last.startswith(prefix) and some[0].startswith(prefix)):
+            return False
+    return True
+
+
+def _says_one_thing(frame: pa.Array) -> bool:
+    bits = np.frombuffer(frame.buffers()[1], f"u{frame.type.bit_width // 8}")[: len(frame)]
+    return bool((bits == bits[0]).all())
+
+
+def _is_of_a_value(error: BaseException) -> bool:
+    # A panic of the Rust side is no Exception; it, too, must only cost the value that caused it.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def merge(

@@ -6,11 +6,12 @@ import pytest
 from schemas.contracts import INFERENCE, LABEL, encode_single_object
 from schemas.records import RawBatch
 from streams.decode import Decoder
-from streams.decode.decoder import AT_ONCE
 from streams.decode.framing import MAX_BYTES
+from streams.decode.whole import AT_ONCE
 
 NOW_MS = 1_763_700_000_000
 PREFIX = LABEL.single_object_prefix
+WHOLE = encode_single_object("LabelEvent", {"prediction_id": "odd", "label": "yes", "timestamp": NOW_MS})
 ODD = {
     "null": (None, "empty_value"),
     "empty": (b"", "empty_value"),
@@ -20,6 +21,9 @@ ODD = {
     "other event": (INFERENCE.single_object_prefix + b"\x00", "wrong_event"),
     # The same number as the mark, written with a byte too many.
     "long mark": (b"\xc3\x81\x00" + PREFIX[2:] + b"\x02a", "broken_utf8"),
+    "long mark before a whole event": (b"\xc3\x81\x00" + WHOLE[2:], "broken_utf8"),
+    "greater fingerprint before a whole event": (PREFIX[:9] + b"\xff" + WHOLE[10:], "unknown_fingerprint"),
+    "smaller fingerprint before a whole event": (PREFIX[:9] + b"\x00" + WHOLE[10:], "unknown_fingerprint"),
 }
 
 
