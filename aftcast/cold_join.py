@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import structlog
 from confluent_kafka import KafkaException
 
 from aftcast.configuration import Configuration
+from aftcast.passes import Passes
 from aftcast.raw_offsets import RawOffsets
 from schemas.findings import Progress
 from sinks.clickhouse.client import Client
@@ -27,21 +27,21 @@ from streams.worker.sending import Outgoing
 from streams.worker.transactions import Transactions, transaction_pool
 
 LONGEST_PASS_S = 5.0  # between two looks whether the raw role has come as far
-FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 TRANSACTION_BYTES = 16_000_000  # a second's work, where a transaction may take ten
-STOP_WITHIN_S = 5.0
-
-log = structlog.get_logger("aftcast.cold")
 
 
-class ColdThread(threading.Thread):
+class ColdThread(Passes):
     """Follows a raw writer, and works while that one reads partition 0 of pane-updates.
 
     All progress comes to every partition of pane-updates, so one process of the group has the turn.
     """
 
     def __init__(self, configuration: Configuration, open_client: Callable[[], Client]) -> None:
-        super().__init__(name="cold", daemon=True)
+        join = configuration.join
+        self._pass_s = min(LONGEST_PASS_S, join.cold_interval_ms / 1000)
+        away = (ClickHouseError, WorkerError, KafkaException)
+        # Hot figures do not hang on it.
+        super().__init__("cold", "the cold join waits", away, self._pass_s)
         topics = configuration.topics
         self._configuration = configuration
         self._open_client = open_client
@@ -51,12 +51,10 @@ class ColdThread(threading.Thread):
         self._heard: list[Progress] = []
         self._lock = threading.Lock()
         self._has_turn = False
-        self._stopping = threading.Event()
         self._client: Client | None = None
         self._publisher: _Publisher | None = None
         self._held_at_s = float("-inf")
         self._monitor = configuration.monitor_settings()
-        join = configuration.join
         self._settings = ColdSettings(
             configuration.panes.width_ms,
             join.cold_interval_ms,
@@ -66,7 +64,6 @@ class ColdThread(threading.Thread):
                 if model.implicit_label is not None
             },
         )
-        self._pass_s = min(LONGEST_PASS_S, join.cold_interval_ms / 1000)
         self.joiner = ColdJoiner(self._settings, self._compute, self._publish)
 
     @property
@@ -86,27 +83,9 @@ class ColdThread(threading.Thread):
 
     # -- its own thread ------------------------------------------------------------------------------------
 
-    def run(self) -> None:
-        pause_s = self._pass_s
-        retry_s = FIRST_RETRY_S
-        while not self._stopping.wait(pause_s):
-            try:
-                self._pass()
-                pause_s, retry_s = self._pass_s, FIRST_RETRY_S
-            except (ClickHouseError, WorkerError, KafkaException) as error:
-                self._give_up(f"{error}; the cold join waits, trying again in {retry_s:g} s")
-                pause_s, retry_s = retry_s, min(2 * retry_s, LONGEST_RETRY_S)
-            except Exception as error:
-                # Hot figures do not hang on it, so the raw role goes on.
-                log.exception("cold join failed")
-                self._give_up(f"{error!r}; the cold join tries again in {LONGEST_RETRY_S:g} s")
-                pause_s = LONGEST_RETRY_S
-        self._disconnect()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self.is_alive():
-            self.join(STOP_WITHIN_S)
+    def work(self) -> float:
+        self._pass()
+        return self._pass_s
 
     def _pass(self) -> None:
         with self._lock:
@@ -114,7 +93,7 @@ class ColdThread(threading.Thread):
         following = self._following
         following.hear(heard)
         if not self._has_turn:
-            self._disconnect()
+            self.disconnect()
             return
         if not following.waits:
             due_s = self._held_at_s + self._settings.interval_ms / 1000
@@ -138,7 +117,7 @@ class ColdThread(threading.Thread):
             raise
 
     def _goes_on(self) -> bool:
-        return self._has_turn and not self._stopping.is_set()
+        return self._has_turn and not self.stopping.is_set()
 
     def _connect(self) -> None:
         self._client = self._open_client()
@@ -146,7 +125,7 @@ class ColdThread(threading.Thread):
         database, topic = configuration.clickhouse.database, configuration.topics.inference
         self.joiner.connect(ColdStore(self._client, database, topic, self._settings.pane_width_ms))
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -154,10 +133,8 @@ class ColdThread(threading.Thread):
             self._publisher.close()
             self._publisher = None
 
-    def _give_up(self, line: str) -> None:
+    def count_retry(self) -> None:
         self.joiner.counters.retries += 1
-        log.warning(line)
-        self._disconnect()
 
     def _compute(self, raw: RawPanes, reached: Reached) -> ColdRows:
         return join_cold(

@@ -184,10 +184,10 @@ def test_the_thread_builds_while_it_has_the_turn_and_tells_what_it_did(client: C
     pass_time(client, 200, name)
     turns: list[bool] = [False]
     thread = HourThread(lambda: (Unclosed(client), HourBuilder(client, name)), lambda: turns[0])
-    assert thread._pass() == 1
+    assert thread.work() == 1
     assert (thread.counters.built, thread.counters.last_run_ms) == (0, None)
     turns[0] = True
-    assert thread._pass() >= 30
+    assert thread.work() >= 30
     assert (thread.counters.built, thread.counters.waiting) == (2, WaitingHours())
     assert thread.counters.last_run_ms is not None
 
