@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from schemas.checkpoints import LastRecord
 from schemas.findings import AlertEvent
 
 JOURNAL_FORMAT = 1  # of what lies in aftcast-journal
@@ -28,6 +29,8 @@ class Position:
         Of format, code and settings: another monitor would find something else in the same messages.
     firing
         The alerts that fire, as their firing was told, less the evidence.
+    last
+        A record of pane-updates that was taken in: where its offset holds another one, the log is another.
     """
 
     offset: int
@@ -38,3 +41,4 @@ class Position:
     fingerprint: str = ""
     firing: tuple[AlertEvent, ...] = ()
     format: int = JOURNAL_FORMAT
+    last: LastRecord | None = None

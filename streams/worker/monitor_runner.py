@@ -14,6 +14,7 @@ from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
 from streams.worker.batches import BatchMessage, Records
 from streams.worker.journal import Journal, Packing, digest_of
+from streams.worker.last_records import record_of
 from streams.worker.partition_runner import IDLE_S, Reading, Sending
 from streams.worker.sending import Outgoing
 from streams.worker.settings import WorkerSettings
@@ -60,6 +61,7 @@ class MonitorRunner:
         self._published = published
         self._follower = beginning.follower
         self._trouble, self._gap_told = beginning.trouble, False
+        self._last = beginning.last
         self._pending: list[BatchMessage] = []
         self._seeks = 0
         self._wake = asyncio.Event()
@@ -146,6 +148,10 @@ class MonitorRunner:
                 await self._ask()
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
+        if len(records):
+            self._last = record_of(
+                int(records.offsets[-1]), int(records.times_ms[-1]), records.keys[-1], records.values[-1]
+            )
 
     async def _ask(self) -> None:
         """Find what follows from what was taken in, and tell it, unless it was told before."""
@@ -236,7 +242,9 @@ class MonitorRunner:
             parts = packing.parts()
             follower.snapshot_taken(len(parts), digest_of(parts))
         await self._journal.write(
-            [*told, *self._about_gap(whole=parts is not None)], follower.position(), parts
+            [*told, *self._about_gap(whole=parts is not None)],
+            replace(follower.position(), last=self._last),
+            parts,
         )
         self._written_s = loop.time()
         if parts is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import structlog
 from faust.types import TP
 
+from schemas.checkpoints import LastRecord
 from schemas.findings import Trouble
 from schemas.settings import MonitorSettings
 from streams.monitor import Follower, Loading, SnapshotError, fingerprint
@@ -17,11 +18,15 @@ log = structlog.get_logger("aftcast.journal")
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """A monitor, the offset from which on it is to be fed, and whether it will never see some rows."""
+    """A monitor, the offset from which on it is to be fed, and whether it will never see some rows.
+
+    ``last`` is the record by which its log is known.
+    """
 
     follower: Follower
     offset: int
     trouble: Trouble | None = None
+    last: LastRecord | None = None
 
     @property
     def lost(self) -> bool:
@@ -29,7 +34,13 @@ class Beginning:
 
 
 async def take_up(
-    tp: TP, first: int, end: int, recalled: Recalled, settings: MonitorSettings, now_ms: int
+    tp: TP,
+    first: int,
+    end: int,
+    recalled: Recalled,
+    settings: MonitorSettings,
+    now_ms: int,
+    again: LastRecord | None = None,
 ) -> Beginning:
     """Return the monitor that a journal tells of; one that begins anew where it does not fit.
 
@@ -39,16 +50,21 @@ async def take_up(
         The offsets at which the log of pane-updates begins and ends.
     now_ms
         When this is, for the alert about a gap.
+    again
+        What the log holds now where the position's last record was; None: that is no longer there.
     """
     position = recalled.position
     whole = Trouble("state_gap", f"{tp.topic}[{tp.partition}]", "", now_ms, over=True)
     if position is None:
         return Beginning(Follower(settings, first), first)
-    if position.offset > end:
+    other = position.last is not None and again not in (None, position.last)
+    if position.offset > end or other:
+        found = f"ends at offset {end}, before {position.offset}, up to which it was watched"
+        if position.last is not None and other:
+            found = f"holds another record at offset {position.last.offset} than the one watched there"
         lost = (
-            f"{tp.topic}[{tp.partition}] ends at offset {end}, before {position.offset}, up to which it was "
-            "watched: it is another log, watched from its beginning; nothing needs to be done if the topic "
-            "was created again on purpose"
+            f"{tp.topic}[{tp.partition}] {found}: it is another log, watched from its beginning; nothing "
+            "needs to be done if the topic was created again on purpose"
         )
         return Beginning(Follower(settings, first), first, replace(whole, summary=lost, over=False))
     loaded = await _loaded(tp, recalled, settings)
@@ -57,7 +73,7 @@ async def take_up(
             "watching anew from what the log holds",
             topic=tp.topic, partition=tp.partition, first=first, until=position.offset,
         )  # fmt: skip
-        return Beginning(Follower(settings, first, position), first, whole)
+        return Beginning(Follower(settings, first, position), first, whole, position.last)
     begin = max(first, position.snapshot_offset)
     trouble = whole
     if first > position.snapshot_offset:
@@ -67,7 +83,7 @@ async def take_up(
             "(retention.ms)"
         )
         trouble = replace(whole, summary=lost, over=False)
-    return Beginning(Follower(settings, begin, position, loaded), begin, trouble)
+    return Beginning(Follower(settings, begin, position, loaded), begin, trouble, position.last)
 
 
 async def _loaded(tp: TP, recalled: Recalled, settings: MonitorSettings) -> Loading | None:

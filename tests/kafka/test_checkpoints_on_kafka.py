@@ -18,12 +18,14 @@ from test_worker_on_kafka import Place, place, until  # noqa: F401
 from schemas import messages
 from schemas.checkpoints import STATE_FORMAT
 from schemas.findings import Trouble
+from schemas.journal import Position
 from schemas.records import RawBatch
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.decode import Decoder
 from streams.partition import PartitionStage
 from streams.worker.checkpoint_records import Stored, stored
 from streams.worker.compacted import read_newest
+from streams.worker.journal import recalled
 
 pytestmark = pytest.mark.kafka
 OF_ARRIVAL = {"revision", "examples", "partition"}  # what does not follow from the events alone
@@ -293,6 +295,42 @@ def test_a_topic_made_anew_and_filled_beyond_the_checkpoint_is_known_by_its_reco
         lambda: place.log(1),
     )
     assert place.counts()["predictions"] == 600  # nothing of the new log counts in panes of the old one
+
+
+def watched(place: Place, partition: int) -> Position | None:  # noqa: F811
+    topic = place.topics["journal"]
+    return recalled(read_newest({"bootstrap.servers": place.kafka}, topic, partition), topic).position
+
+
+def test_updates_made_anew_and_filled_beyond_the_journal_are_known_by_their_records(place: Place) -> None:  # noqa: F811
+    place.start(send_interval_s=0.2)
+    place.await_ready(0)
+    place.send(range(600))
+    place.await_counts(predictions=600)
+    topic, admin = place.topics["pane_updates"], AdminClient({"bootstrap.servers": place.kafka})
+    count = len(admin.list_topics(topic, 10).topics[topic].partitions)
+    until(
+        lambda: all((at := watched(place, partition)) is not None and at.last for partition in range(count)),
+        lambda: place.log(0),
+    )
+    kill(place)
+    admin.delete_topics([topic])[topic].result(20)
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, lambda: topic)
+    admin.create_topics([NewTopic(topic, count, 1)])[topic].result(20)
+    producer = Producer({"bootstrap.servers": place.kafka})
+    for partition in range(count):
+        at = watched(place, partition)
+        assert at is not None
+        for number in range(at.offset + 10):
+            producer.produce(topic, b"of another %d" % number, partition=partition)
+    assert producer.flush(20) == 0
+    place.start(send_interval_s=0.2)
+    place.await_ready(1)
+    for partition in range(count):
+        until(
+            lambda: f"{topic}[{partition}] holds another record at offset " in place.log(1),  # noqa: B023
+            lambda: place.log(1),
+        )
 
 
 def test_what_waits_is_read_again_from_the_low_water_and_what_is_told_continues(place: Place) -> None:  # noqa: F811

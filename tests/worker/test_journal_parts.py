@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from faust.types import TP
 
+from schemas.checkpoints import LastRecord
 from schemas.findings import AlertEvent
 from schemas.journal import JOURNAL_FORMAT, Position
 from schemas.settings import MonitorSettings
@@ -49,8 +50,8 @@ def snapshot_of(follower: Follower) -> list[bytes]:
     return packing.parts()
 
 
-def begin(given: Recalled, *, first: int = 0, end: int = 100) -> Beginning:
-    return asyncio.run(take_up(TP_0, first, end, given, SETTINGS, now_ms=7))
+def begin(given: Recalled, *, first: int = 0, end: int = 100, again: LastRecord | None = None) -> Beginning:
+    return asyncio.run(take_up(TP_0, first, end, given, SETTINGS, now_ms=7, again=again))
 
 
 def stood_at(offset: int, *cuts: int, **more: Any) -> Position:
@@ -135,6 +136,19 @@ def test_a_log_that_ends_before_the_position_is_another_one_and_watched_from_its
     assert beginning.lost
     assert (beginning.offset, beginning.follower.silent, beginning.follower.anew) == (0, False, False)
     assert not begin(Recalled(stood_at(30, 30)), end=30).lost
+
+
+def test_a_log_that_holds_another_record_where_one_was_watched_is_another_one() -> None:
+    last = LastRecord(29, 5, 77)
+    given = Recalled(stood_at(30, 30, last=last))
+    beginning = begin(given, again=replace(last, crc32=78))
+    assert beginning.lost
+    assert beginning.trouble is not None
+    assert "[0] holds another record at offset 29 than the one watched there: " in beginning.trouble.summary
+    assert (beginning.offset, beginning.follower.silent, beginning.follower.anew) == (0, False, False)
+    for again in (last, None):  # None: expired, as it may
+        same = begin(given, again=again)
+        assert (same.lost, same.follower.again_until, same.last) == (False, 30, last)
 
 
 def test_a_monitor_that_was_written_down_is_taken_up_again() -> None:
