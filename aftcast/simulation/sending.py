@@ -14,15 +14,25 @@ _PAUSE_S = 0.02  # between looks at the clock: below what a person sees, above w
 
 
 class Sender:
-    """Sends events with their record time as Kafka timestamp; topics by the event's kind."""
+    """Sends events with their record time as Kafka timestamp; topics by the event's kind.
 
-    def __init__(self, options: Mapping[str, str], topics: Mapping[str, str], linger_ms: int = 20) -> None:
+    What no broker took ``within_s`` after it was handed over is a ``Failure``.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, str],
+        topics: Mapping[str, str],
+        linger_ms: int = 20,
+        within_s: float = 15.0,
+    ) -> None:
         self._topics = dict(topics)
         self._failed: KafkaError | None = None
         # librdkafka's own default is CRC32, and then the labels of other producers land elsewhere.
         settings: dict[str, Any] = {"partitioner": "murmur2_random", "linger.ms": linger_ms}
         settings |= {"compression.type": "lz4", "queue.buffering.max.messages": 200_000}
-        settings |= {"delivery.report.only.error": True, "message.timeout.ms": 15_000, "log_level": 0}
+        settings |= {"delivery.report.only.error": True, "message.timeout.ms": int(1000 * within_s)}
+        settings |= {"log_level": 0}
         settings |= {"error_cb": self._remember}
         self._refusals = Refusals()
         self._producer = Producer({**options, **settings})

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, TopicPartition
 from disturbances import Hand, schedule
 from disturbed_run import PARTITIONS, Plan, Run, count, last_words
 
+from aftcast.failure import Failure
 from aftcast.quantities import duration_ms
 from aftcast.simulation import INFERENCE, LABELS, Simulation
 from aftcast.simulation.sending import Sender, paced
@@ -43,6 +44,7 @@ SAMPLE_S = 5.0
 LIMIT_MB_PER_MINUTE = 5.0
 FEWEST_SAMPLES = 24  # two minutes: below that a slope says nothing
 WITHIN_S = 300.0
+LEAST_OF_RATE = 0.9  # what was sent may lack, before this was no load of the rate that was asked for
 
 
 class Memory(threading.Thread):
@@ -92,17 +94,31 @@ class Memory(threading.Thread):
         return n, slope, float(np.sqrt(left @ left / max(1, n - len(x) - 1) / (ages @ ages))), most
 
 
-def send(run: Run, rate: float, seconds: float, seed: int, sent: Counter[str]) -> None:
-    """Send simulated traffic as its time comes, then what its labels still owe."""
-    topics = run.configuration.topics
-    start_ms = time.time_ns() // 1_000_000
-    simulation = Simulation(seed, start_ms, rate)
-    options = {"bootstrap.servers": run.broker.bootstrap, "enable.idempotence": "true"}
-    sender = _Patient(options | {"log_level": "0"}, {INFERENCE: topics.inference, LABELS: topics.labels})
-    blocks = simulation.blocks(start_ms + int(1000 * seconds))
-    for events in paced(blocks, lambda: time.time_ns() // 1_000_000):
-        sent["records"] += sender.send(events)
-    sender.close()
+class Load(threading.Thread):
+    """Sends simulated traffic as its time comes; ``failed`` says why it ended early."""
+
+    def __init__(self, run: Run, rate: float, seconds: float, seed: int) -> None:
+        super().__init__(name="load", daemon=True)
+        self._run, self._rate, self._seconds, self._seed = run, rate, seconds, seed
+        self.sent = 0
+        self.failed = ""
+
+    def run(self) -> None:
+        topics = self._run.configuration.topics
+        start_ms = time.time_ns() // 1_000_000
+        simulation = Simulation(self._seed, start_ms, self._rate)
+        options = {"bootstrap.servers": self._run.broker.bootstrap, "enable.idempotence": "true"}
+        names = {INFERENCE: topics.inference, LABELS: topics.labels}
+        sender = _Patient(options | {"log_level": "0"}, names, within_s=WITHIN_S)
+        end_ms = start_ms + int(1000 * self._seconds)
+        try:
+            for events in paced(simulation.blocks(end_ms), lambda: time.time_ns() // 1_000_000):
+                self.sent += sender.send(events)
+                if time.time_ns() // 1_000_000 > end_ms:
+                    break  # where the machine cannot keep the pace, what it sent by then is what counts
+            sender.close()
+        except Failure as failure:
+            self.failed = str(failure)
 
 
 class _Patient(Sender):
@@ -145,7 +161,6 @@ def main() -> int:
     command = f"python tests/chaos/soak.py --minutes {args.minutes:g} --rate {args.rate:g} "
     command += f"--horizon {args.horizon} --seed {seed}"
     print(f"again with: {command}", flush=True)
-    sent: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="aftcast-soak-") as directory:
         plan = Plan(seed, seconds, hot_horizon=args.horizon)
         run = Run(plan, Path(directory), lambda text: print(text, flush=True))
@@ -153,13 +168,14 @@ def main() -> int:
         try:
             run.start()
             memory.start()
-            load = threading.Thread(target=send, args=(run, args.rate, seconds, seed, sent), daemon=True)
+            load = Load(run, args.rate, seconds, seed)
             load.start()
             hand = Hand(seed, run.fleet, run.broker, run.store, run.worker, run.say)
             for one in schedule(seed, seconds, KINDS, PEACE_TIMES):
                 hand.do(one)
             load.join()
-            run.say(f"{sent['records']:,} records sent, {run.fleet.restarts} restarts; peace")
+            pace = load.sent / seconds
+            run.say(f"{load.sent:,} records sent, {pace:,.0f}/s, {run.fleet.restarts} restarts; peace")
             client = connect(run.direct_url, database=run.configuration.clickhouse.database)
             held, deadline_s = ends(run), time.monotonic() + WITHIN_S
             found = places(client)
@@ -182,6 +198,9 @@ def main() -> int:
         if slope - 2 * error > LIMIT_MB_PER_MINUTE and name != "store":
             steep.append(name)
     print(f"\n{held:,} records in the topics; " + ", ".join(f"{n:,} {name}" for name, n in found.items()))
+    if load.failed or pace < LEAST_OF_RATE * args.rate:
+        print(f"NOT RIGHT: {pace:,.0f} records/s were sent instead of {args.rate:,.0f}; {load.failed}")
+        return 1
     right = _whole(found, held) and not steep
     flat = "memory flat" if known else "too short a run to tell the slope of memory"
     print(f"nothing lost, {flat}" if right else f"NOT RIGHT: {steep or 'records are missing'}")
