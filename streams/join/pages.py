@@ -4,19 +4,14 @@ import mmap
 
 import numpy as np
 
-# From here on the kernel may give huge pages, where it knows these: a row's memory then comes in a seventh of
-# the time, and the last page, of which a part may lie idle, is 2 MiB.
-HUGE_FROM_BYTES = 8 << 20
-
 
 class Pages:
     """An array of rows that can grow in place.
 
-    Addresses are reserved up to the next power of two; pages that no row has reached yet take no memory. Rows
-    come with anything in them.
+    Pages that no row has reached yet take no memory. Rows come with anything in them.
 
     ``filled_at_once`` are arrays that are written from end to end before they are used, such as hash tables:
-    these get huge pages however small they are, as no part of one would lie idle.
+    the kernel may give them huge pages, where it knows these, as no part of one would lie idle.
 
     Examples
     --------
@@ -30,9 +25,9 @@ class Pages:
 
     def __init__(self, rows: int, dtype: np.dtype, *, filled_at_once: bool = False) -> None:
         self._mapping = _mapping(rows * dtype.itemsize)
-        if filled_at_once:
-            _allow_huge(self._mapping)
-        self.rows = np.frombuffer(self._mapping, dtype, rows)
+        if filled_at_once and hasattr(mmap, "MADV_HUGEPAGE"):
+            self._mapping.madvise(mmap.MADV_HUGEPAGE)
+        self.rows = np.frombuffer(self._mapping, dtype)
 
     @property
     def nbytes(self) -> int:
@@ -47,10 +42,14 @@ class Pages:
             Whether rows had to move: those that went on at the beginning now go on behind the old end.
         """
         before, dtype = len(self.rows), self.rows.dtype
-        if rows * dtype.itemsize > len(self._mapping):
-            self.rows = np.empty(0, dtype)  # a mapping moves only when nobody looks at it
-            self._enlarge(rows * dtype.itemsize, before * dtype.itemsize)
-        self.rows = np.frombuffer(self._mapping, dtype, rows)
+        self.rows = np.empty(0, dtype)  # a mapping moves only when nobody looks at it
+        try:
+            self._mapping.resize(rows * dtype.itemsize)
+        except BufferError:
+            larger = _mapping(rows * dtype.itemsize)
+            larger[: before * dtype.itemsize] = self._mapping[:]
+            self._mapping = larger
+        self.rows = np.frombuffer(self._mapping, dtype)
         wrapped = head + count - before
         if wrapped <= 0:
             return False
@@ -59,25 +58,6 @@ class Pages:
         self.rows[: wrapped - moved] = self.rows[moved:wrapped].copy()
         return True
 
-    def _enlarge(self, size: int, used: int) -> None:
-        try:
-            self._mapping.resize(_reserved(size))
-        except BufferError:
-            larger = _mapping(size)
-            larger[:used] = self._mapping[:used]
-            self._mapping = larger
-        if len(self._mapping) >= HUGE_FROM_BYTES:
-            _allow_huge(self._mapping)
-
 
 def _mapping(size: int) -> mmap.mmap:
-    return mmap.mmap(-1, _reserved(size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-
-
-def _reserved(size: int) -> int:
-    return max(mmap.PAGESIZE, 1 << (size - 1).bit_length())
-
-
-def _allow_huge(mapping: mmap.mmap) -> None:
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        mapping.madvise(mmap.MADV_HUGEPAGE)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
