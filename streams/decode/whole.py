@@ -97,21 +97,18 @@ def avro_reader(
     ``written`` is the event or one of its older versions, ``schema`` that of its three that fits the frame,
     and ``prefix`` the frame that all values seem to carry (``seem_to_start_with``).
     """
-    sure = not prefix
 
     def read(start: int, end: int) -> pa.RecordBatch:
-        nonlocal sure
-        whole = end - start == len(values) and isinstance(values, list)
+        whole = end - start == len(values)  # parts are read only once their frames are known to be alike
+        some = values if whole and isinstance(values, list) else list(values[start:end])
         try:
-            columns = pyruhvro.deserialize_array(values if whole else list(values[start:end]), schema)
+            columns = pyruhvro.deserialize_array(some, schema)
         except BaseException as error:
-            if not sure and _is_of_a_value(error):
-                if not all(value.startswith(prefix) for value in values):
-                    raise MixedFramesError from error
-                sure = True
+            if whole and _is_of_a_value(error) and not all(value.startswith(prefix) for value in values):
+                raise MixedFramesError from error
             raise
         frame = columns.num_columns - len(written.fields)
-        if not sure and not all(map(_says_one_thing, columns.columns[:frame])):
+        if whole and not all(map(_says_one_thing, columns.columns[:frame])):
             raise MixedFramesError
         return event.completed(columns.select(range(frame, columns.num_columns)) if frame else columns)
 

@@ -19,12 +19,18 @@ FETCH_BYTES = 1 << 10  # a broker answers with one whole batch at least, and one
 
 def last_of(batch: RawBatch) -> LastRecord:
     """Return what a checkpoint keeps of the last record of a batch."""
-    return record_of(int(batch.offsets[-1]), int(batch.record_times_ms[-1]), batch.keys[-1], batch.values[-1])
+    return _record(int(batch.offsets[-1]), int(batch.record_times_ms[-1]), batch.keys[-1], batch.values[-1])
 
 
-def record_of(offset: int, time_ms: int, key: bytes | None, value: bytes | None) -> LastRecord:
-    """Return what is kept of a record."""
-    return LastRecord(offset, time_ms, crc32(value or b"", crc32(key or b"")))
+def records_again(
+    kafka: Mapping[str, str],
+    lasts: Mapping[TP, LastRecord | None],
+    firsts: Mapping[TP, int],
+    ends: Mapping[TP, int],
+) -> dict[TP, LastRecord]:
+    """Return what lies now where ``lasts`` were, of logs that reach there; as ``records_at`` does."""
+    there = {tp: last.offset for tp, last in lasts.items() if last and firsts[tp] <= last.offset < ends[tp]}
+    return records_at(kafka, there)
 
 
 def records_at(kafka: Mapping[str, str], offsets: Mapping[TP, int]) -> dict[TP, LastRecord]:
@@ -69,7 +75,7 @@ def records_at(kafka: Mapping[str, str], offsets: Mapping[TP, int]) -> dict[TP, 
             if _tells_of_its_place(message, waiting) and tp in waiting:
                 at = waiting.pop(tp)
                 if message.error() is None and message.offset() == at:
-                    found[tp] = record_of(at, message.timestamp()[1], message.key(), message.value())
+                    found[tp] = _record(at, message.timestamp()[1], message.key(), message.value())
     finally:
         consumer.close()
     return found
@@ -87,3 +93,7 @@ def _tells_of_its_place(message: Message, waiting: Mapping[TP, int]) -> bool:
 
 def _listed(waiting: Mapping[TP, int]) -> str:
     return ", ".join(f"{tp.topic}[{tp.partition}]@{at}" for tp, at in waiting.items())
+
+
+def _record(offset: int, time_ms: int, key: bytes | None, value: bytes | None) -> LastRecord:
+    return LastRecord(offset, time_ms, crc32(value or b"", crc32(key or b"")))

@@ -12,9 +12,9 @@ from schemas import messages
 from streams.monitor import Findings
 from streams.monitor.gauges import VersionFigures
 from streams.worker import outgoing
-from streams.worker.batches import BatchMessage, Records
+from streams.worker.batches import BatchMessage, Records, raw_batch
 from streams.worker.journal import Journal, Packing, digest_of
-from streams.worker.last_records import record_of
+from streams.worker.last_records import last_of
 from streams.worker.partition_runner import IDLE_S, Reading, Sending
 from streams.worker.sending import Outgoing
 from streams.worker.settings import WorkerSettings
@@ -149,9 +149,7 @@ class MonitorRunner:
             if at % RECORDS_PER_STEP == RECORDS_PER_STEP - 1:
                 await asyncio.sleep(0)
         if len(records):
-            self._last = record_of(
-                int(records.offsets[-1]), int(records.times_ms[-1]), records.keys[-1], records.values[-1]
-            )
+            self._last = last_of(raw_batch(self._tp, records))
 
     async def _ask(self) -> None:
         """Find what follows from what was taken in, and tell it, unless it was told before."""

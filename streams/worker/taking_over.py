@@ -16,7 +16,7 @@ from streams.worker.checkpoint_records import CheckpointRecords, Stored, is_whol
 from streams.worker.clock import Clock
 from streams.worker.compacted import read_newest
 from streams.worker.errors import StateError
-from streams.worker.last_records import records_at
+from streams.worker.last_records import records_again
 from streams.worker.resuming import MARGIN_MS, Log, Start, first_start, last_record, resumed
 from streams.worker.settings import WorkerSettings
 from streams.worker.transactions import Transactions
@@ -139,9 +139,8 @@ class TakingOver:
             self._logs.highwaters(*tps),
             self._logs.first_times_ms(list(tps)),
         )
-        there = {tp: last.offset for tp, last in tps.items() if last and first[tp] <= last.offset < ends[tp]}
         again = await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: records_at(self._settings.kafka, there)
+            self._pool, lambda: records_again(self._settings.kafka, tps, first, ends)
         )
         return {tp: Log(tp.topic, first[tp], ends[tp], times_ms.get(tp), again.get(tp)) for tp in tps}
 

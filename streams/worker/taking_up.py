@@ -57,11 +57,12 @@ async def take_up(
     whole = Trouble("state_gap", f"{tp.topic}[{tp.partition}]", "", now_ms, over=True)
     if position is None:
         return Beginning(Follower(settings, first), first)
-    other = position.last is not None and again not in (None, position.last)
-    if position.offset > end or other:
+    found = ""
+    if again is not None and again != position.last:
+        found = f"holds another record at offset {again.offset} than the one watched there"
+    elif position.offset > end:
         found = f"ends at offset {end}, before {position.offset}, up to which it was watched"
-        if position.last is not None and other:
-            found = f"holds another record at offset {position.last.offset} than the one watched there"
+    if found:
         lost = (
             f"{tp.topic}[{tp.partition}] {found}: it is another log, watched from its beginning; nothing "
             "needs to be done if the topic was created again on purpose"

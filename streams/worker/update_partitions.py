@@ -5,14 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from faust.types import TP
 
-from schemas.checkpoints import LastRecord
 from streams.drift import detectors
 from streams.monitor import Follower
 from streams.monitor.gauges import VersionFigures
 from streams.worker.batches import BatchMessage
 from streams.worker.clock import Clock
-from streams.worker.journal import Journal, Recalled
-from streams.worker.last_records import records_at
+from streams.worker.journal import Journal
+from streams.worker.last_records import records_again
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.published import published_alerts
 from streams.worker.sending import Sender
@@ -118,20 +117,16 @@ class UpdatePartitions:
             if self._loading is not None:
                 await asyncio.wait([self._loading])  # a rebalance may end this take-over, and never that
             first, ends = await consumer.earliest_offsets(tp), await consumer.highwaters(tp)
-            again = await self._again(tp, first[tp], ends[tp], recalled)
+            last = recalled.position.last if recalled.position else None
+            again = await asyncio.to_thread(records_again, settings.kafka, {tp: last}, first, ends)
             now_ms = self._clock.now_ms()
-            beginning = await take_up(tp, first[tp], ends[tp], recalled, settings.monitor, now_ms, again)
+            beginning = await take_up(
+                tp, first[tp], ends[tp], recalled, settings.monitor, now_ms, again.get(tp)
+            )
         except BaseException:
             await asyncio.to_thread(transactions.close)
             raise
         return MonitorRunner(tp, beginning, settings, consumer, self._sender, journal)
-
-    async def _again(self, tp: TP, first: int, end: int, recalled: Recalled) -> LastRecord | None:
-        last = recalled.position.last if recalled.position else None
-        if last is None or not first <= last.offset < end:
-            return None
-        found = await asyncio.to_thread(records_at, self._settings.kafka, {tp: last.offset})
-        return found.get(tp)
 
     async def _give_up(self, partitions: set[int]) -> None:
         for partition in partitions:
