@@ -175,9 +175,10 @@ class BatchConsumer(driver.Consumer):
                 # Without waiting: what is held back may be freed at any moment, and is in memory already.
                 fetched = await super()._getmany(active - held, 0.0)
         except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
-            if self.flow_active and epochs == self._epochs:
+            # Faust lets records flow before it seeks; until then aiokafka goes by what the group committed.
+            sought = all(tp in self._expected for tp in _places(error))
+            if self.flow_active and epochs == self._epochs and sought:
                 raise await self._out_of_range(error) from error
-            # else from before a seek
         if held and not fetched:
             await self._thread.stay_in_group()
             await woken(self._freed, min(timeout, HELD_BACK_WAIT_S))
@@ -228,8 +229,7 @@ class BatchConsumer(driver.Consumer):
         return records.since(expected)
 
     async def _out_of_range(self, error: Exception) -> Exception:
-        tps = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        asked = {TP(tp.topic, tp.partition): at for tp, at in tps.items()}
+        asked = {tp: at for tp, at in _places(error).items() if at is not None}
         if not asked:
             return PositionLostError(f"Kafka has no position to read from: {error!r}")
         starts, ends = await self.earliest_offsets(*asked), await self.highwaters(*asked)
@@ -301,6 +301,13 @@ class BatchConsumer(driver.Consumer):
                 if self._committed_offset[tp] == offset:
                     self._committed_offset[tp] = before[tp]
         return committed
+
+
+def _places(error: Exception) -> dict[TP, int | None]:
+    """Return which partitions an error is about, with the offset that was asked for."""
+    told = error.args[0] if error.args else {}
+    offsets = told if isinstance(told, dict) else {told: None}
+    return {TP(tp.topic, tp.partition): at for tp, at in offsets.items()}
 
 
 class Transport(driver.Transport):

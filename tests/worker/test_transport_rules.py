@@ -8,7 +8,7 @@ from typing import Any
 import faust
 import numpy as np
 import pytest
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -384,6 +384,23 @@ def test_an_offset_that_the_log_no_longer_holds_stops_the_worker_by_name() -> No
         with pytest.raises(
             PositionOutOfRangeError, match=r"^inference-events\[0\]@3: the log holds 7 to 49 only"
         ):
+            await fetch(consumer)
+
+    play(scene)
+
+
+def test_what_aiokafka_lacks_before_a_partition_is_sought_stops_nobody() -> None:
+    async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
+        async def never_committed() -> None:
+            raise NoOffsetForPartitionError(A)
+
+        # A new assignment: Faust lets records flow, and seeks when it comes to it.
+        consumer._void({A, B})
+        thread.fetches = [never_committed]
+        assert await fetch(consumer) == []
+        await consumer.perform_seek()
+        thread.fetches = [never_committed]
+        with pytest.raises(PositionLostError, match="no position to read from"):
             await fetch(consumer)
 
     play(scene)
