@@ -19,6 +19,7 @@ from aftcast.cold_join import ColdThread
 from aftcast.cold_metrics import ColdCollector
 from aftcast.configuration import Configuration
 from aftcast.failure import Failure
+from aftcast.freed_memory import FreedMemory
 from aftcast.hour_building import HourThread
 from aftcast.hour_metrics import HourCollector
 from aftcast.logs import configure_logs
@@ -132,13 +133,14 @@ def run(configuration: Configuration, role: Role, *, with_page: bool = False) ->
     """
     configure_logs()
     check_start(configuration, ("streams", "raw") if role == "both" else (role,))
-    if not with_page:
-        return _run_role(configuration, role)
-    from aftcast.page.opening import page_server
+    with FreedMemory():
+        if not with_page:
+            return _run_role(configuration, role)
+        from aftcast.page.opening import page_server
 
-    with page_server(configuration, lambda: open_database(configuration, PAGE_ANSWER_S)) as page:
-        log.info("page", address=page.address)
-        return _run_role(configuration, role)
+        with page_server(configuration, lambda: open_database(configuration, PAGE_ANSWER_S)) as page:
+            log.info("page", address=page.address)
+            return _run_role(configuration, role)
 
 
 def _run_role(configuration: Configuration, role: Role) -> int:
