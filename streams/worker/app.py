@@ -11,7 +11,7 @@ from streams.worker.batches import BatchMessage
 from streams.worker.security import credentials
 from streams.worker.settings import WorkerSettings
 
-CHUNKS_PER_POLL = 8  # of one partition or several, up to 10,000 records each
+CHUNKS_PER_POLL = 4  # of one partition or several, up to 10,000 records each
 BUFFERED_BATCHES = 16  # Faust counts events, which are batches here; 1 or 2 misbehave
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]

@@ -11,6 +11,8 @@ from faust.types import TP, ConsumerMessage
 from schemas.records import Headers, IntArray, RawBatch
 from streams.worker.errors import UnpairedAssignmentError
 
+RECORD_BYTES = 150  # of a record beside its value: its key, two objects' heads, offset, time, places in lists
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -25,6 +27,11 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the values and of the objects around them, about."""
+        return sum(map(len, filter(None, self.values))) + RECORD_BYTES * len(self)
 
     @property
     def first_offset(self) -> int:
@@ -73,7 +80,7 @@ NO_RECORDS: Final = Records(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, [],
 class BatchMessage(ConsumerMessage):
     """What one fetch returned for one partition; ``value`` is its records, as columns."""
 
-    __slots__ = ("done", "epoch", "next_offset", "released")
+    __slots__ = ("done", "epoch", "next_offset", "released", "size_bytes")
 
     def __init__(self, tp: TP, records: Records, epoch: int, generation_id: int) -> None:
         super().__init__(
@@ -92,6 +99,7 @@ class BatchMessage(ConsumerMessage):
             generation_id=generation_id,
         )
         self.next_offset: int = records.next_offset
+        self.size_bytes: int = records.size_bytes
         self.epoch = epoch
         self.done = False
         self.released = False

@@ -18,7 +18,7 @@ FETCH_MAX_WAIT_MS = 100  # Faust's 1,500 ms delay what was produced to a partiti
 # the processor idle for a third of a restore; of 8 MiB, 20,000 to 80,000 events, for a tenth.
 FETCH_MOST_BYTES = 8 << 20
 FETCH_LEAST_BYTES = 1 << 20
-FETCHED_BYTES = 64 << 20  # of all partitions together, and HELD_LIMIT times as much while it is worked on
+FETCHED_BYTES = 32 << 20  # of all partitions together, as they come: packed
 
 
 def fetch_bytes(assigned: int) -> int:
@@ -27,7 +27,7 @@ def fetch_bytes(assigned: int) -> int:
     Examples
     --------
     >>> [fetch_bytes(n) >> 20 for n in (1, 8, 16, 64, 1000)]
-    [8, 8, 4, 1, 1]
+    [8, 4, 2, 1, 1]
     """
     return min(FETCH_MOST_BYTES, max(FETCH_LEAST_BYTES, FETCHED_BYTES // assigned))
 

@@ -23,7 +23,9 @@ from streams.worker.errors import PositionLostError, PositionOutOfRangeError, Un
 from streams.worker.fetch_thread import BatchConsumerThread, EndingThread, FetchedRecords
 from streams.worker.waiting import woken
 
-HELD_LIMIT = 3  # batches of one partition: one at work, and two that need not be waited for
+# Of a worker, in records that are fetched and not used up; then more is fetched for other partitions only.
+HELD_BYTES = 32 << 20
+LEAST_HELD_BYTES = 1 << 20  # of one partition, however many there are
 HELD_BACK_WAIT_S = 0.05
 EMPTY_WITHIN_S = 1.0
 
@@ -31,12 +33,11 @@ EMPTY_WITHIN_S = 1.0
 class BatchConsumer(driver.Consumer):
     """Faust's consumer with one message per fetched batch, and commits that cannot pass unfinished work."""
 
-    held_limit: ClassVar[int] = HELD_LIMIT
     _thread: BatchConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered: dict[TP, deque[BatchMessage]] = {}  # in the order of fetching
-        self._held: dict[TP, int] = {}  # batches whose records are in memory
+        self._held: dict[TP, int] = {}  # bytes of records in memory
         self._safe: dict[TP, int] = {}  # the next offset that may be committed
         self._epochs: dict[TP, int] = {}  # grows with every seek and loss; older acknowledgements are void
         self._expected: dict[TP, int] = {}  # where the next batch must start; absent: not sought yet
@@ -163,7 +164,8 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> FetchedRecords:  # noqa: ASYNC109
         active = set(active_partitions or ())
-        held = {tp for tp in active if self._held.get(tp, 0) >= self.held_limit}
+        most = held_bytes(len(self.assignment()))
+        held = {tp for tp in active if self._held.get(tp, 0) >= most}
         # Taken where the fetch begins: while the flow stood still before it, a rebalance may have passed.
         generation, epochs = self.app.consumer_generation_id, dict(self._epochs)
         fetched: Mapping[TP, Any] = {}
@@ -205,7 +207,7 @@ class BatchConsumer(driver.Consumer):
                 message = BatchMessage(tp, records, self.epoch(tp), fetched.generation)
                 self._expected[tp] = message.next_offset
                 self._delivered.setdefault(tp, deque()).append(message)
-                self._held[tp] = self._held.get(tp, 0) + 1
+                self._held[tp] = self._held.get(tp, 0) + message.size_bytes
                 yield tp, message
         for tp, standing in fetched.standing.items():
             if self._is_current(tp, fetched):
@@ -247,7 +249,7 @@ class BatchConsumer(driver.Consumer):
             return
         message.released, message.value = True, None
         if message.epoch == self.epoch(message.tp):
-            self._held[message.tp] -= 1
+            self._held[message.tp] -= message.size_bytes
             self._freed.set()
 
     def ack(self, message: BatchMessage) -> bool:  # type: ignore[override]  # no other message is made here
@@ -301,6 +303,17 @@ class BatchConsumer(driver.Consumer):
                 if self._committed_offset[tp] == offset:
                     self._committed_offset[tp] = before[tp]
         return committed
+
+
+def held_bytes(assigned: int) -> int:
+    """Return how much each of ``assigned`` partitions may hold before no more is fetched for it.
+
+    Examples
+    --------
+    >>> [held_bytes(n) >> 20 for n in (2, 6, 24, 1000)]
+    [16, 5, 1, 1]
+    """
+    return max(LEAST_HELD_BYTES, HELD_BYTES // max(1, assigned))
 
 
 def _places(error: Exception) -> dict[TP, int | None]:

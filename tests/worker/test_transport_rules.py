@@ -288,10 +288,20 @@ def test_a_fetch_of_an_older_generation_is_dropped() -> None:
     play(scene)
 
 
+BATCHES = 3  # of one record, until a partition holds all it may
+
+
+@pytest.fixture
+def few_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "HELD_BYTES", 0)
+    monkeypatch.setattr(transport, "LEAST_HELD_BYTES", BATCHES * records(0).size_bytes)
+
+
+@pytest.mark.usefixtures("few_held")
 def test_a_partition_that_holds_all_it_may_is_not_fetched_while_the_other_goes_on() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        thread.fetches = [{A: records(i), B: records(i)} for i in range(transport.HELD_LIMIT)]
-        delivered = [await fetch(consumer) for _ in range(transport.HELD_LIMIT)]
+        thread.fetches = [{A: records(i), B: records(i)} for i in range(BATCHES)]
+        delivered = [await fetch(consumer) for _ in range(BATCHES)]
         for _, of_b in delivered:
             consumer.ack(of_b)
         await fetch(consumer)
@@ -306,15 +316,16 @@ def test_a_partition_that_holds_all_it_may_is_not_fetched_while_the_other_goes_o
     play(scene)
 
 
+@pytest.mark.usefixtures("few_held")
 def test_when_every_partition_is_held_back_nothing_is_fetched_and_the_group_is_kept() -> None:
     async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
-        thread.fetches = [{A: records(i), B: records(i)} for i in range(transport.HELD_LIMIT)]
-        kept = [await fetch(consumer) for _ in range(transport.HELD_LIMIT)]
+        thread.fetches = [{A: records(i), B: records(i)} for i in range(BATCHES)]
+        kept = [await fetch(consumer) for _ in range(BATCHES)]
         asked = len(thread.asked)
         assert await fetch(consumer) == []
         assert len(thread.asked) == asked
         assert thread.polls == 1
-        assert len(kept) == transport.HELD_LIMIT
+        assert len(kept) == BATCHES
 
     play(scene)
 
