@@ -4,6 +4,7 @@ WorkerError
 ├── UnpairedAssignmentError   partition p of the two input topics is on different workers
 ├── PositionLostError         fetched records do not follow what was read before
 ├── PositionOutOfRangeError   the log no longer holds the offset at which reading should go on
+├── LogReplacedError          a log does not hold any more what was read from it
 ├── PartitionsChangedError    a topic was given partitions while the worker ran
 ├── StuckError                no assignment, or no progress, for too long
 ├── UnexpectedError           work failed in a way that nobody foresaw; the log line has its frames
@@ -31,6 +32,10 @@ class PositionLostError(WorkerError):
 
 class PositionOutOfRangeError(WorkerError):
     """Reading should go on at an offset that the log does not hold: expired, or past its end."""
+
+
+class LogReplacedError(WorkerError):
+    """An input log was cut and written on, or made anew, while it was read; a restart tells what is lost."""
 
 
 class PartitionsChangedError(WorkerError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import structlog
 from faust.types import TP
 
-from schemas.checkpoints import Checkpoint
+from schemas.checkpoints import Checkpoint, LastRecord
 from schemas.features import MOST_FEATURES
 from schemas.findings import Progress, StreamTotals
 from schemas.records import DecodedBatch, RawBatch
@@ -122,6 +122,7 @@ class PartitionRunner:
         self._next = start.offsets
         self._received = dict(start.offsets)
         self._last = {side: last_record(start.checkpoint, side) for side in SIDES}
+        self._disproved: dict[Side, LastRecord] = {}
         for side in SIDES:
             self._reader.start_at(side, start.offsets[side])
         self._reader.progress_at_least(start.checkpoint.inference_ms, start.checkpoint.labels_ms)
@@ -189,6 +190,22 @@ class PartitionRunner:
         finally:
             self._handed_back = True
 
+    @property
+    def last_read(self) -> dict[TP, LastRecord]:
+        """The last record of each input that is applied; nothing before there is one."""
+        return {self._tps[side]: last for side, last in self._last.items() if last is not None}
+
+    async def disprove(self, tp: TP, last: LastRecord) -> bool:
+        """Commit that ``last`` was read where the log holds another record now; False where it cannot.
+
+        Whoever takes the partition over finds that the log is not the one that was read.
+        """
+        if self._records is None or self._stage.restoring or self._handed_back:
+            return False
+        self._disproved |= {side: last for side, each in self._tps.items() if each == tp}
+        await self.send()
+        return not self._handed_back
+
     async def send(self) -> None:
         """Send what changed with the checkpoint that covers it, then acknowledge; nothing while restoring."""
         async with self._one_send:
@@ -218,7 +235,7 @@ class PartitionRunner:
             told += self._how_far(inference_ms, labels_ms, caught_up)
         told += self._troubles()
         if self._records is not None:
-            last = self._last
+            last = self._last | self._disproved
             checkpoint = replace(
                 self._stage.checkpoint(), inference_last=last["inference"], label_last=last["labels"]
             )

@@ -50,6 +50,7 @@ class WorkerSettings:
     stuck_after_s: float = 60.0
     stop_within_s: float = 4.0
     look_for_partitions_s: float = 30.0  # topics may be given more while a worker runs
+    look_at_logs_s: float = 10.0  # or be made anew, or lose what was written last
 
     @property
     def bootstrap(self) -> str:

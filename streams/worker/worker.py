@@ -18,6 +18,7 @@ from streams.worker.clock import Clock, SystemClock
 from streams.worker.errors import UnexpectedError, WorkerError
 from streams.worker.growth import CountWatch, grown, require_counts
 from streams.worker.input_partitions import InputPartitions
+from streams.worker.log_watch import LogWatch
 from streams.worker.monitor_runner import MonitorRunner
 from streams.worker.partition_runner import PartitionRunner
 from streams.worker.sending import Sender
@@ -54,7 +55,7 @@ class Worker:
         self._counts = (0, 0)  # partitions of the inputs, and of pane-updates
         self._generation = -1
         self._assigned = asyncio.Event()
-        self._counting: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []  # at what is not told by reading
 
     @property
     def consumer(self) -> BatchConsumer:
@@ -105,7 +106,11 @@ class Worker:
         self._counts = found["inference"], found["pane_updates"]
         read = {name: found[name] for name in ("inference", "labels", "pane_updates")}
         counting = CountWatch(self._sender, names, read).run(self.settings.look_for_partitions_s)
-        self._counting = asyncio.create_task(counting)
+        self._looking.append(asyncio.create_task(counting))
+        if self.settings.checkpoints:
+            logs = LogWatch(self.settings.kafka, lambda: self._inputs.runners)
+            looking = logs.run(lambda: self.consumer, self.settings.look_at_logs_s)
+            self._looking.append(asyncio.create_task(looking))
         await self._app.start()
         watching = asyncio.create_task(self.wait())
         assigned = asyncio.create_task(self._assigned.wait())
@@ -129,15 +134,16 @@ class Worker:
                     raise reason
                 raise UnexpectedError(f"Faust stopped: {reason!r}") from reason
             self._look_at_tasks()
-            if self._counting is not None and self._counting.done():
-                self._counting.result()
+            for looking in self._looking:
+                if looking.done():
+                    looking.result()
             watchdog.look(self._app, self.consumer, self.partitions)
             await asyncio.sleep(WATCH_S)
 
     async def stop(self) -> None:
         """Send what is ready, acknowledge it, commit, leave the group; within ``stop_within_s``."""
-        if self._counting is not None:
-            self._counting.cancel()
+        for looking in self._looking:
+            looking.cancel()
         half_s = self.settings.stop_within_s / 2
         if not self._app.crashed:
             await self._inputs.finish(half_s)

@@ -297,6 +297,29 @@ def test_a_topic_made_anew_and_filled_beyond_the_checkpoint_is_known_by_its_reco
     assert place.counts()["predictions"] == 600  # nothing of the new log counts in panes of the old one
 
 
+def test_a_worker_that_is_overtaken_by_a_log_made_anew_notices_and_its_successor_tells(place: Place) -> None:  # noqa: F811
+    worker = place.start(send_interval_s=0.2, look_at_logs_s=0.5)
+    place.await_ready(0)
+    place.send(range(600))
+    place.await_counts(predictions=600)
+    time.sleep(1.5)  # two looks
+    offsets = [newest(place, partition).checkpoint.inference_offset for partition in range(3)]
+    topic, admin = place.topics["inference"], AdminClient({"bootstrap.servers": place.kafka})
+    worker.send_signal(signal.SIGSTOP)  # for less than its session: it is to know nothing of what comes now
+    admin.delete_topics([topic])[topic].result(20)
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, lambda: topic)
+    admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(20)
+    place.send(range(10_000, 13_000))
+    worker.send_signal(signal.SIGCONT)
+    assert worker.wait(30) == 1
+    assert "the log holds another record than the one that was read there" in place.log(0)
+    assert "LogReplacedError" in place.log(0)
+    place.start(send_interval_s=0.2)
+    place.await_ready(1)
+    for partition, offset in enumerate(offsets):
+        assert f"{topic}[{partition}]: offset {offset - 1} holds another record" in place.log(1)
+
+
 def watched(place: Place, partition: int) -> Position | None:  # noqa: F811
     topic = place.topics["journal"]
     return recalled(read_newest({"bootstrap.servers": place.kafka}, topic, partition), topic).position
