@@ -83,6 +83,10 @@ class ColdThread(Passes):
 
     # -- its own thread ------------------------------------------------------------------------------------
 
+    def run(self) -> None:
+        super().run()
+        self._offsets.close()
+
     def work(self) -> float:
         self._pass()
         return self._pass_s
@@ -101,7 +105,7 @@ class ColdThread(Passes):
                 return
             following.hold(self._offsets.ends(self._own))
             self._held_at_s = time.monotonic()
-        committed = self._offsets.committed()
+        committed = self._offsets.committed(following.places)
         short = following.short_of(committed)
         inputs = [place for place in short if place[0] not in self._own]
         # Behind the last record of a topic of ours stand marks of transactions, which are no records.

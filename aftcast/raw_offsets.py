@@ -3,18 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
+from aftcast.group_offsets import GroupOffsets, Place
+
 ANSWER_WITHIN_S = 10.0
-Place = tuple[str, int]  # topic and partition
 
 
 class RawOffsets:
@@ -25,13 +20,14 @@ class RawOffsets:
         self._group = group
         quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
         self._admin = AdminClient({**options, **quiet})
+        self._of_group = GroupOffsets({**options, **quiet}, group)
 
-    def committed(self) -> dict[Place, int]:
+    def committed(self, places: Iterable[Place]) -> dict[Place, int]:
         """Return the group's next offset by place; places without one are left out."""
-        asked = [ConsumerGroupTopicPartitions(self._group)]
-        answer = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_WITHIN_S)
-        found = answer[self._group].result(ANSWER_WITHIN_S).topic_partitions
-        return {(place.topic, place.partition): place.offset for place in found if place.offset >= 0}
+        return self._of_group.committed(places, ANSWER_WITHIN_S)
+
+    def close(self) -> None:
+        self._of_group.close()
 
     def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         """Return the end of each partition of some topics, open transactions included."""

@@ -109,9 +109,9 @@ def look(configuration: Configuration, urls: Sequence[str], now_ms: int) -> Stat
         partitions.append(PartitionState(partition, kept, memory))
     groups = []
     for who, names in ((group, (topics.pane_updates, topics.lifecycle)), (group + "-raw", list(counts))):
-        committed = reader.committed(who)
-        for topic in names:
-            places = [(topic, partition) for partition in range(counts[topic])]
+        of_topic = {topic: [(topic, partition) for partition in range(counts[topic])] for topic in names}
+        committed = reader.committed(who, [place for places in of_topic.values() for place in places])
+        for topic, places in of_topic.items():
             known = any(place in committed for place in places)
             left = sum(max(0, ends[place] - committed.get(place, 0)) for place in places)
             groups.append(GroupLag(who, topic, left if known else None))

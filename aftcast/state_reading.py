@@ -5,19 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from aftcast.failure import Failure
+from aftcast.group_offsets import GroupOffsets, Place
 from aftcast.kafka_entry import Refusals, quiet_options
 from streams.worker.checkpoint_records import CHECKPOINT_KEY
 
 ANSWER_WITHIN_S = 8.0
 READ_WITHIN_S = 20.0
 TAIL = 500  # offsets of each partition of the state, ten times as many at each further look
-
-Place = tuple[str, int]
 
 
 class KeptCheckpoint(msgspec.Struct, frozen=True):
@@ -64,15 +63,15 @@ class StateReader:
         except KafkaException as error:
             raise Failure(f"Kafka: ends of topics cannot be read ({_words(error)})") from None
 
-    def committed(self, group: str) -> dict[Place, int]:
+    def committed(self, group: str, places: list[Place]) -> dict[Place, int]:
         """Return what a group has committed; nothing if there is no such group."""
-        asked = [ConsumerGroupTopicPartitions(group)]
+        asked = GroupOffsets(self._quiet, group)
         try:
-            future = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_WITHIN_S)[group]
-            found = future.result().topic_partitions
+            return asked.committed(places, ANSWER_WITHIN_S)
         except KafkaException as error:
             raise Failure(f"Kafka: offsets of {group} cannot be read ({_words(error)})") from None
-        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
+        finally:
+            asked.close()
 
     def checkpoints(self, topic: str) -> dict[int, tuple[KeptCheckpoint, int]]:
         """Return the newest committed checkpoint by partition, and when it was written (milliseconds)."""

@@ -38,7 +38,7 @@ class ColdSettings:
 
     pane_width_ms: int = 60_000
     interval_ms: int = 60_000
-    rows_at_once: int = 1_000_000
+    rows_at_once: int = 250_000
     orphan_after_ms: int = 90 * DAY_MS
     implicit_after_ms: Mapping[str, int] = field(default_factory=dict)  # by model, of those that give them
 

@@ -83,6 +83,12 @@ class Following:
         self._pending = (progress, frozenset(self._restless), targets)
         self._restless.clear()
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Where the raw role must have come as far as the moment that is held."""
+        assert self._pending is not None, "asked without a moment that is held"  # noqa: S101
+        return list(self._pending[2])
+
     def short_of(self, committed: Offsets) -> list[tuple[str, int]]:
         """Return where the raw role has not come as far as the moment that is held."""
         assert self._pending is not None, "asked without a moment that is held"  # noqa: S101

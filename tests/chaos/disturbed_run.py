@@ -38,7 +38,7 @@ from sinks.clickhouse.client import Client, connect
 
 REPOSITORY = Path(__file__).parents[2]
 PARTITIONS = 6
-PANE_S, MATURITY_S, RULE_WINDOW_S = 5, 40, 20
+RULE_WINDOW_S = 20
 INCIDENT_S, GOOD_FIRST_S = 30, 10
 RULE = "accuracy-low"
 UP_WITHIN_S, FLUSHED_WITHIN_S, DRAINED_WITHIN_S = 90.0, 60.0, 120.0
@@ -79,6 +79,8 @@ class Plan:
     workers: int = 3
     kinds: tuple[str, ...] = KINDS
     hot_horizon: str = "1h"
+    pane_s: int = 5
+    maturity_s: int = 40
     cold: bool = False  # the horizon is so short that labels come too late for it
 
 
@@ -174,8 +176,9 @@ class Run:
         path = self.directory / "aftcast.toml"
         path.write_text(
             CONFIGURATION.format(
-                kafka=self.broker.bootstrap, store=self.store.port, partitions=PARTITIONS, pane_s=PANE_S,
-                horizon=self.plan.hot_horizon, maturity_s=MATURITY_S, rule=RULE, window_s=RULE_WINDOW_S,
+                kafka=self.broker.bootstrap, store=self.store.port, partitions=PARTITIONS, rule=RULE,
+                pane_s=self.plan.pane_s, window_s=max(RULE_WINDOW_S, self.plan.pane_s),
+                horizon=self.plan.hot_horizon, maturity_s=self.plan.maturity_s,
             )
         )  # fmt: skip
         self.configuration: Configuration = load(path)
@@ -217,11 +220,11 @@ class Run:
 
     def settle(self) -> list[Account]:
         """Wait until nothing more changes, and account for everything."""
-        topics, width_ms = self.configuration.topics, 1000 * PANE_S
+        topics, width_ms = self.configuration.topics, 1000 * self.plan.pane_s
         truth = Truth(self.broker.bootstrap, topics, self.load.sent, width_ms)
         self.say(f"expected: {truth.counted} predictions, pairs, repeats; {len(truth.dead)} dead letters")
         client = connect(self.direct_url, database=self.configuration.clickhouse.database)
-        quiet_at_s = time.monotonic() + MATURITY_S + RULE_WINDOW_S
+        quiet_at_s = time.monotonic() + self.plan.maturity_s + RULE_WINDOW_S
         self._wait_for(lambda: self.follower.counted() == truth.counted, "panes")
         self._wait_for(lambda: self._stored(client) == self._to_be_stored(truth), "ClickHouse")
         # The last panes mature, and what fires has been resolved before them.

@@ -174,7 +174,9 @@ def test_the_raw_role_copies_what_is_sent_into_clickhouse(users: Users, engine_u
         stop.set()
         thread.join(20)
     offsets = RawOffsets(users.options("raw"), "acl-raw")
-    committed, topic = offsets.committed(), configuration.topics.inference
+    topic = configuration.topics.inference
+    committed = offsets.committed([(topic, 0)])
+    offsets.close()
     assert committed[topic, 0] > 0
     assert offsets.are_read([(topic, 0)], committed)
 
