@@ -1,23 +1,23 @@
-"""Gives memory that was freed back to the system, as the allocator does not.
+"""Gives memory that was freed back to the system, as allocators do not.
 
 A catch-up fetches hundreds of megabytes in records of a few hundred bytes, in one thread, and frees them in
 another. glibc keeps the pages: after one broker outage under 20,000 records/s a worker that used 123 MB of
-its heaps held 776 MB of them, for as long as it lived, and the next outage added to it. Trimming takes 1 to
-30 ms of a thread of its own.
+its heaps held 776 MB of them, for as long as it lived, and the next outage added to it. Arrow's own allocator
+is alike: a raw role held 550 MB of nothing after a cold join. Giving it back takes 1 to 30 ms of a thread of
+its own, during a catch-up up to a quarter of a second.
 """
 
 import ctypes
 import threading
 from collections.abc import Callable
 
+import pyarrow as pa
+
 EVERY_S = 20.0
 
 
 class FreedMemory(threading.Thread):
-    """Trims the heaps of this process every ``EVERY_S`` until stopped; without glibc it ends at once.
-
-    Use it as a context: what is inside is trimmed.
-    """
+    """Gives back what was freed in this process every ``EVERY_S`` until stopped; use it as a context."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         super().__init__(name="freed-memory", daemon=True)
@@ -34,8 +34,11 @@ class FreedMemory(threading.Thread):
 
     def run(self) -> None:
         trim = trimming()
-        while trim is not None and not self._stopping.wait(self._every_s):
-            trim()
+        pa.allocate_buffer(1)  # mimalloc gives nothing back in a thread that never allocated
+        while not self._stopping.wait(self._every_s):
+            pa.default_memory_pool().release_unused()
+            if trim is not None:
+                trim()
 
 
 def trimming() -> Callable[[], object] | None:
