@@ -74,17 +74,22 @@ class LogWatch:
             firsts, highs = await ends.earliest_offsets(*ours), await ends.highwaters(*ours)
             lasts: dict[TP, LastRecord | None] = {tp: last for tp, (_, last) in ours.items()}
             found = await asyncio.to_thread(records_again, self._kafka, lasts, firsts, highs)
-        lost = []
+        lost, doubtful = [], {}
         for tp, again in found.items():
             runner, last = ours[tp]
-            if again != last and await runner.disprove(tp, last):
+            if again == last:
+                continue
+            if await runner.disprove(tp, last):
                 lost.append(f"{tp.topic}[{tp.partition}]@{last.offset}")
+            else:
+                doubtful[tp] = ours[tp]
         if lost:
             raise LogReplacedError(
                 f"{', '.join(lost)}: the log holds another record than the one that was read there: the "
                 "topic was made anew or lost what was written last, and was written on; the next start "
                 "tells what is lost"
             )
-        self._seen = {
+        newest = {
             tp: (runner, last) for runner in self._at_work().values() for tp, last in runner.last_read.items()
         }
+        self._seen = newest | doubtful

@@ -76,11 +76,13 @@ def test_what_expired_or_cannot_be_asked_for_ends_nobody(monkeypatch: pytest.Mon
     assert one.gone == []
 
 
-def test_a_partition_that_may_be_somebody_elses_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_that_may_be_somebody_elses_ends_nobody_and_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     one = Partition(A, ours=False)
     with pytest.raises(LookedEnoughError):
-        watch(lambda: {0: one}, Logs({A: OTHER}), monkeypatch)
-    assert one.gone == [A]
+        watch(lambda: {0: one}, Logs({A: OTHER}, {A: OTHER}), monkeypatch)
+    assert one.gone == [A, A]
 
 
 def test_what_an_earlier_life_of_a_partition_had_read_is_not_looked_for(
