@@ -226,18 +226,23 @@ class ColdJoiner:
             for gathered in self._portions(some, self._store.sizes(model, some)):
                 if not go_on():
                     return
-                raw = self._store.read(model, gathered, reached)
-                rows = raw.predictions.num_rows + raw.labels.num_rows
-                self._publish(self._compute(raw, reached))
-                self._store.write_panes([(model, start) for start in gathered], now_ms, waits=False)
-                self._waiting.done(model, gathered)
+                rows = self._join_at_once(model, gathered, reached, now_ms)
                 done += len(gathered)
-                self.counters.panes_joined += len(gathered)
-                self.counters.rows_read += rows
                 self._log.info(
                     f"{model}: {len(gathered)} panes joined from {rows:,} raw rows, "
                     f"{len(starts_ms) - done} of {len(starts_ms)} left"
                 )
+
+    def _join_at_once(self, model: str, starts_ms: Sequence[int], reached: Reached, now_ms: int) -> int:
+        """Join panes in one query; return from how many raw rows, which are gone from memory by then."""
+        raw = self._store.read(model, starts_ms, reached)
+        rows: int = raw.predictions.num_rows + raw.labels.num_rows
+        self._publish(self._compute(raw, reached))
+        self._store.write_panes([(model, start) for start in starts_ms], now_ms, waits=False)
+        self._waiting.done(model, starts_ms)
+        self.counters.panes_joined += len(starts_ms)
+        self.counters.rows_read += rows
+        return rows
 
     def _portions(self, starts_ms: Sequence[int], sizes: dict[int, int]) -> list[list[int]]:
         portions: list[list[int]] = []
