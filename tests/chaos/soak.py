@@ -1,6 +1,6 @@
 """Half an hour of high load with disturbances, and whether memory stays flat.
 
-    python tests/chaos/soak.py [--minutes 30] [--rate 20000] [--seed N] [--horizon 1m]
+    python tests/chaos/soak.py [--minutes 30] [--rate 20000] [--seed N] [--horizon 2m]
 
 Simulated traffic of two models, whose labels come minutes later, goes through three workers and a raw
 writer, one disturbance about every minute. Resident memory of each process is sampled. What a catch-up needs
@@ -166,7 +166,7 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rate", type=float, default=20_000.0, help="records a second")
-    parser.add_argument("--horizon", default="1m", help="hot horizon: after so long memory is to be flat")
+    parser.add_argument("--horizon", default="2m", help="hot horizon: after so long memory is to be flat")
     parser.add_argument("--seed", type=int, default=None)
     args = parser.parse_args()
     seed, seconds = secrets.randbelow(10**6) if args.seed is None else args.seed, 60 * args.minutes
