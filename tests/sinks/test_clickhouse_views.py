@@ -123,7 +123,9 @@ def test_check_names_views_of_another_version_and_the_remedy(
     migrate(client, "aftcast_new")
     environment = {"AFTCAST_CLICKHOUSE__URL": clickhouse_embedded_url}
     configuration = load(environment={**environment, "AFTCAST_CLICKHOUSE__DATABASE": "aftcast_new"})
-    assert {finding.grade for finding in clickhouse_findings(configuration)} == {"ok"}
+    # Of all but the disk, which is this machine's.
+    found = [one for one in clickhouse_findings(configuration) if not one.item.startswith("disk ")]
+    assert {finding.grade for finding in found} == {"ok"}
     client.command("ALTER TABLE aftcast_new.class_quality MODIFY COMMENT 'aftcast 0'")
     last = clickhouse_findings(configuration)[-1]
     assert last.grade == "failure"
