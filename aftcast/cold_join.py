@@ -88,36 +88,37 @@ class ColdThread(Passes):
         self._offsets.close()
 
     def work(self) -> float:
-        self._pass()
-        return self._pass_s
-
-    def _pass(self) -> None:
         with self._lock:
             heard, self._heard = self._heard, []
-        following = self._following
-        following.hear(heard)
+        self._following.hear(heard)
         if not self._has_turn:
             self.disconnect()
-            return
+        elif moment := self._written_moment():
+            self._join(*moment)
+        return self._pass_s
+
+    def _written_moment(self) -> tuple[Reached, Collection[int]] | None:
+        """Return the moment that is held, and where events found no partner, once the raw role is as far."""
+        following = self._following
         if not following.waits:
             due_s = self._held_at_s + self._settings.interval_ms / 1000
             if not following.is_complete or time.monotonic() < due_s:
-                return
+                return None
             following.hold(self._offsets.ends(self._own))
             self._held_at_s = time.monotonic()
         committed = self._offsets.committed(following.places)
         short = following.short_of(committed)
         inputs = [place for place in short if place[0] not in self._own]
         # Behind the last record of a topic of ours stand marks of transactions, which are no records.
-        if inputs or not self._offsets.are_read(short, committed):
-            return
-        reached, restless = following.take(committed)
+        return None if inputs or not self._offsets.are_read(short, committed) else following.take(committed)
+
+    def _join(self, reached: Reached, restless: Collection[int]) -> None:
         try:
             if self._client is None:
                 self._connect()
             self.joiner.run(reached, restless, time.time_ns() // 1_000_000, self._goes_on)
         except Exception:
-            following.unsettle(restless)
+            self._following.unsettle(restless)
             raise
 
     def _goes_on(self) -> bool:
@@ -142,8 +143,7 @@ class ColdThread(Passes):
 
     def _compute(self, raw: RawPanes, reached: Reached) -> ColdRows:
         return join_cold(
-            raw.predictions,
-            raw.labels,
+            raw.pieces,
             raw.counted,
             raw.counted_features,
             monitor=self._monitor,

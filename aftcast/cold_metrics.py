@@ -19,6 +19,10 @@ COLD_GAUGES = {
     "aftcast_cold_open_labels": ("open_labels", "Labels whose prediction has not been found."),
 }
 OLDEST = ("aftcast_cold_oldest_waiting_seconds", "Unix time since when the oldest of them waits.")
+SWEPT = (
+    "aftcast_cold_swept_seconds",
+    "Unix time of predictions up to which those that came to several partitions were looked for.",
+)
 LAST_RUN = ("aftcast_cold_last_run_seconds", "Unix time of the last pass; without it there was none.")
 
 
@@ -36,6 +40,7 @@ class ColdCollector(Collector):
             yield GaugeMetricFamily(name, explanation, value=getattr(counters, field))
         for (name, explanation), time_ms in (
             (OLDEST, counters.oldest_waiting_ms),
+            (SWEPT, counters.swept_ms),
             (LAST_RUN, counters.last_run_ms),
         ):
             gauge = GaugeMetricFamily(name, explanation, labels=[])

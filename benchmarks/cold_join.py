@@ -1,4 +1,4 @@
-"""What the cold join costs: labels looked up, panes read and computed again, and whether that keeps up.
+"""What the cold join costs: lookups of labels and repeats, panes read and computed, and if that keeps up.
 
     python benchmarks/cold_join.py [--predictions 600000] [--panes 2] [--others 4000000] [--quick]
 
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import traffic
 
 from schemas.findings import Progress
@@ -24,7 +25,7 @@ from schemas.settings import MonitorSettings
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writers import Writer
-from sinks.cold import Reached
+from sinks.cold import ColdSettings, Reached
 from sinks.cold.store import ColdStore
 from streams.cold import join_cold
 from streams.decode import Decoder
@@ -39,10 +40,11 @@ JOINS_OF_A_PANE = 2
 
 
 class Meter:
-    """Seconds of the clock, and of CPU in this process and in ClickHouse's."""
+    """Seconds of the clock, and of CPU in this process and in ClickHouse's, whenever it was entered."""
 
     def __init__(self, server):
         self._server = psutil.Process(server.pid)
+        self.wall_s = self.own_s = self.server_s = 0.0
 
     def __enter__(self):
         self._begin = time.perf_counter(), time.process_time(), self._busy()
@@ -50,11 +52,25 @@ class Meter:
 
     def __exit__(self, *_):
         now = time.perf_counter(), time.process_time(), self._busy()
-        self.wall_s, self.own_s, self.server_s = (b - a for a, b in zip(self._begin, now, strict=True))
+        wall_s, own_s, server_s = (b - a for a, b in zip(self._begin, now, strict=True))
+        self.wall_s += wall_s
+        self.own_s += own_s
+        self.server_s += server_s
 
     def _busy(self):
         times = self._server.cpu_times()
         return times.user + times.system
+
+
+def metered(pieces, meter):
+    """Yield pieces and count what reading them takes."""
+    while True:
+        with meter:
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
+        del piece
 
 
 def fill(writer, client, panes, predictions, others):
@@ -97,6 +113,7 @@ def main():
     parser.add_argument("--predictions", type=int, default=600_000, help="of a pane")
     parser.add_argument("--panes", type=int, default=2)
     parser.add_argument("--others", type=int, default=4_000_000)
+    parser.add_argument("--at-once", type=int, default=ColdSettings().rows_at_once, help="read as one piece")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
     if args.quick:
@@ -132,31 +149,40 @@ def measure(server, args):
         panes = store.panes_of_labels(0, 0, total, floor_ms)
         store.keep_open(0, 0, total, floor_ms)
     assert len(panes) == args.panes
-    starts = [start for _, start in panes]
-    with Meter(server) as reading:
-        raw = store.read("fraud", starts, reached)
+    with Meter(server) as sweeping:
+        assert not store.repeats(START_MS, START_MS + args.panes * WIDTH_MS, reached)
     settings = MonitorSettings(pane_width_ms=WIDTH_MS)
-    tables = raw.predictions, raw.labels, raw.counted, raw.counted_features
-    join_cold(
-        *(t.slice(0, 1_000) for t in tables), monitor=settings, as_of_ms=floor_ms, bound=0
-    )  # compiles, or loads what was compiled
-    with Meter(server) as computing:
-        found = join_cold(*tables, monitor=settings, as_of_ms=floor_ms, bound=2 * total)
-    whole = found.panes.select(["segment", "labelled"]).to_pylist()
-    assert sum(row["labelled"] for row in whole if not row["segment"]) == total
+    raw = store.read("fraud", [panes[0][1]], reached, 1_000)
+    some, counted = [next(raw.pieces)], (raw.counted, raw.counted_features)
+    join_cold(some, *counted, monitor=settings, as_of_ms=0, bound=0)  # compiles, or loads what was compiled
+    del some
+    reading, both = Meter(server), Meter(server)
+    for _, start in panes:
+        with both:
+            with reading:
+                raw = store.read("fraud", [start], reached, args.at_once)
+            pieces, counted = metered(raw.pieces, reading), (raw.counted, raw.counted_features)
+            found = join_cold(pieces, *counted, monitor=settings, as_of_ms=floor_ms, bound=2 * total)
+        whole = found.panes.select(["segment", "labelled"]).to_pylist()
+        assert sum(row["labelled"] for row in whole if not row["segment"]) == args.predictions
+    computing = Meter(server)
+    for name in ("wall_s", "own_s", "server_s"):
+        setattr(computing, name, getattr(both, name) - getattr(reading, name))
     needed_s = WIDTH_MS / 1000 * args.predictions / 600_000
     spent_s = cpu_s = 0.0
     for name, meter, times in (
         ("labels looked up", looking, 1),
+        ("repeats looked for", sweeping, 1),
         ("raw rows read", reading, JOINS_OF_A_PANE),
         ("panes computed", computing, JOINS_OF_A_PANE),
     ):
         print(
-            f"  {name:17s} {meter.wall_s / args.panes:6.2f} s a pane, "
+            f"  {name:18s} {meter.wall_s / args.panes:6.2f} s a pane, "
             f"CPU {meter.own_s / args.panes:.2f} s here and {meter.server_s / args.panes:.2f} s in ClickHouse"
         )
         spent_s += times * meter.wall_s / args.panes
         cpu_s += times * (meter.own_s + meter.server_s) / args.panes
+    print(f"  {pa.default_memory_pool().max_memory() / 1e6:,.0f} MB of Arrow's memory at most")
     print(
         f"a pane of {args.predictions:,}, joined {JOINS_OF_A_PANE} times: {spent_s:.1f} s of the "
         f"{needed_s:.1f} s that it may take: {needed_s / spent_s:.1f} times what is needed; "

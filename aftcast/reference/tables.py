@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
+from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST, SWEPT
 from aftcast.configuration import Configuration, Detector, Forward, Model, Rule
 from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.hour_metrics import HOUR_COUNTERS, HOURS_LAST_RUN, HOURS_OLDEST, HOURS_WAITING
@@ -97,7 +97,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
         + told("gauge", LAGS)
     ),
     "metrics of the cold join": lambda: _metrics(
-        counted("counter", COLD_COUNTERS) + counted("gauge", COLD_GAUGES) + told("gauge", (OLDEST, LAST_RUN))
+        counted("counter", COLD_COUNTERS) + counted("gauge", COLD_GAUGES)
+        + told("gauge", (OLDEST, SWEPT, LAST_RUN))
     ),
     "metrics of adding up hours": lambda: _metrics(
         counted("counter", HOUR_COUNTERS) + told("gauge", (HOURS_WAITING, HOURS_OLDEST, HOURS_LAST_RUN))

@@ -1,18 +1,19 @@
 """Finds panes that late events touch, and has them computed again from raw rows when their turn comes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pyarrow as pa
 import structlog
 
-from sinks.cold.reached import Reached, Scan
-from sinks.cold.store import ColdStore, RawPanes
+from sinks.cold.reached import EVERYWHERE, Reached, Scan
+from sinks.cold.store import ColdStore, Pieces, RawPanes
 from sinks.cold.waiting import DAY_MS, Waiting
 
 LABELS_AT_ONCE = 2_000_000  # looked up in one query: some 100 MB of hashes
 PANES_AT_ONCE = 200  # in one query, each of them a range of its own at worst
+SWEEP_INTERVALS = 60  # an hour, where late events are gathered for a minute
 # Record times that are a producer's are not in order; with the broker's, a second would do.
 RECORD_TIME_SLACK_MS = 3_600_000
 EXPIRY_MARGIN_MS = DAY_MS  # whole parts expire, some rows of a week earlier than others
@@ -38,7 +39,7 @@ class ColdSettings:
 
     pane_width_ms: int = 60_000
     interval_ms: int = 60_000
-    rows_at_once: int = 250_000
+    rows_at_once: int = 100_000  # predictions: some 170 MB; larger pieces are slower
     orphan_after_ms: int = 90 * DAY_MS
     implicit_after_ms: Mapping[str, int] = field(default_factory=dict)  # by model, of those that give them
 
@@ -55,6 +56,7 @@ class ColdCounters:
     panes_waiting: int = 0
     oldest_waiting_ms: int | None = None  # since when, of the panes whose turn may come
     open_labels: int = 0
+    swept_ms: int | None = None  # up to which time of predictions repeats were looked for
     last_run_ms: int | None = None
 
 
@@ -114,12 +116,14 @@ class ColdJoiner:
             self._waiting.since_ms = self._store.waiting()
             self._kept_ms = self._store.raw_rows_kept_ms()
         self._look(reached, restless, now_ms, go_on)
+        self._sweep(reached, now_ms, go_on)
         self._expire(now_ms)
         for model, starts_ms in self._waiting.due(reached.floor_ms, now_ms).items():
             self._join(model, starts_ms, reached, now_ms, go_on)
         counters = self.counters
         counters.panes_waiting = len(self._waiting)
         counters.oldest_waiting_ms = self._waiting.oldest_ms(reached.floor_ms)
+        counters.swept_ms = self._scans[EVERYWHERE].floor_ms if EVERYWHERE in self._scans else None
         counters.last_run_ms = now_ms
 
     # -- which panes are touched ---------------------------------------------------------------------------
@@ -196,6 +200,32 @@ class ColdJoiner:
         )
         self.counters.open_labels = self._store.open_labels()
 
+    def _sweep(self, reached: Reached, now_ms: int, go_on: Callable[[], bool]) -> None:
+        """Touch panes, once memory let go of them, in which a prediction came to several partitions.
+
+        Each of these counted it as the first, and none missed anything.
+        """
+        assert self._scans is not None, "read at the start of a run"  # noqa: S101
+        swept_ms = self._scans.get(EVERYWHERE, Scan(EVERYWHERE)).floor_ms
+        end_ms = reached.floor_ms // self._settings.pane_width_ms * self._settings.pane_width_ms
+        if len(reached.progress) > 1 and end_ms - swept_ms >= SWEEP_INTERVALS * self._settings.interval_ms:
+            begin_ms = max(swept_ms, now_ms - self._kept_ms + EXPIRY_MARGIN_MS if self._kept_ms else 0)
+            hours = self._store.hours(begin_ms, end_ms)
+            for done, (hour_ms, until_ms) in enumerate(hours, 1):
+                if not go_on():
+                    return
+                self._touch(self._store.repeats(hour_ms, until_ms, reached), now_ms)
+                self._note_swept(until_ms, now_ms)
+                if len(hours) > 2:
+                    left = f"{len(hours) - done} of {len(hours)} hours left"
+                    self._log.info(f"repeats in several partitions looked for, {left}")
+            self._note_swept(end_ms, now_ms)
+
+    def _note_swept(self, until_ms: int, now_ms: int) -> None:
+        assert self._scans is not None, "read at the start of a run"  # noqa: S101
+        self._scans[EVERYWHERE] = Scan(EVERYWHERE, floor_ms=until_ms)
+        self._store.write_scans([self._scans[EVERYWHERE]], now_ms)
+
     def _touch(self, panes: Sequence[tuple[str, int]], now_ms: int) -> None:
         # Written first: labels that led here are not looked up again.
         self._store.write_panes(
@@ -223,34 +253,43 @@ class ColdJoiner:
         done = 0
         for begin in range(0, len(starts_ms), PANES_AT_ONCE):
             some = starts_ms[begin : begin + PANES_AT_ONCE]
-            for gathered in self._portions(some, self._store.sizes(model, some)):
+            for gathered, size in self._portions(some, self._store.sizes(model, some)):
                 if not go_on():
                     return
-                rows = self._join_at_once(model, gathered, reached, now_ms)
+                rows = -self.counters.rows_read
+                self._join_at_once(model, gathered, size, reached, now_ms)
+                rows += self.counters.rows_read
                 done += len(gathered)
                 self._log.info(
                     f"{model}: {len(gathered)} panes joined from {rows:,} raw rows, "
                     f"{len(starts_ms) - done} of {len(starts_ms)} left"
                 )
 
-    def _join_at_once(self, model: str, starts_ms: Sequence[int], reached: Reached, now_ms: int) -> int:
-        """Join panes in one query; return from how many raw rows, which are gone from memory by then."""
-        raw = self._store.read(model, starts_ms, reached)
-        rows: int = raw.predictions.num_rows + raw.labels.num_rows
+    def _join_at_once(
+        self, model: str, starts_ms: Sequence[int], size: int, reached: Reached, now_ms: int
+    ) -> None:
+        at_once = self._settings.rows_at_once
+        raw = self._store.read(model, starts_ms, reached, at_once if size > at_once else None)
+        raw = replace(raw, pieces=self._counting_rows(raw.pieces))
         self._publish(self._compute(raw, reached))
         self._store.write_panes([(model, start) for start in starts_ms], now_ms, waits=False)
         self._waiting.done(model, starts_ms)
         self.counters.panes_joined += len(starts_ms)
-        self.counters.rows_read += rows
-        return rows
 
-    def _portions(self, starts_ms: Sequence[int], sizes: dict[int, int]) -> list[list[int]]:
-        portions: list[list[int]] = []
-        size = 0
+    def _counting_rows(self, pieces: Pieces) -> Pieces:
+        for piece in pieces:
+            self.counters.rows_read += sum(table.num_rows for table in piece)
+            yield piece
+            del piece  # gone from memory before the next one is read
+
+    def _portions(self, starts_ms: Sequence[int], sizes: dict[int, int]) -> list[tuple[list[int], int]]:
+        """Return panes that are read together, and about how many predictions they have."""
+        portions: list[tuple[list[int], int]] = []
         for start_ms in starts_ms:
-            size += sizes.get(start_ms, 0)
-            if not portions or size > self._settings.rows_at_once:
-                portions.append([])
-                size = sizes.get(start_ms, 0)
-            portions[-1].append(start_ms)
+            size = sizes.get(start_ms, 0)
+            if portions and portions[-1][1] + size <= self._settings.rows_at_once:
+                together, before = portions[-1]
+                portions[-1] = ([*together, start_ms], before + size)
+            else:
+                portions.append(([start_ms], size))
         return portions

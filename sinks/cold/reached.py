@@ -110,9 +110,16 @@ class Following:
         )
 
 
+EVERYWHERE = -1  # in place of a partition, as in rows of panes: all of them together
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Up to where a partition was looked through for events without a partner."""
+    """Up to where a partition was looked through for events without a partner.
+
+    Of ``EVERYWHERE`` only ``floor_ms`` says something: up to where panes were looked through for predictions
+    that came to several partitions.
+    """
 
     partition: int
     epoch: int = -1

@@ -1,15 +1,16 @@
 """What the cold join asks of ClickHouse: whose predictions labels are, rows of panes, and its own notes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks.clickhouse.client import Client
 from sinks.cold.reached import Reached, Scan
-from sinks.cold.waiting import DAY_MS, Pane
+from sinks.cold.waiting import DAY_MS, HOUR_MS, Pane
 
 MS = pa.timestamp("ms", tz="UTC")
 TTL_DAYS = re.compile(r"TTL .*?toIntervalDay\((\d+)\)")
@@ -25,12 +26,17 @@ LABEL_COLUMNS = (
 )
 
 
+Pieces = Iterator[tuple[pa.Table, pa.Table]]
+
+
 @dataclass(frozen=True, slots=True)
 class RawPanes:
-    """All that there is of some panes of a model: raw rows, and keys of the rows that stand for them."""
+    """All that there is of some panes of a model: raw rows, and keys of the rows that stand for them.
 
-    predictions: pa.Table
-    labels: pa.Table
+    ``pieces`` are predictions of some ids and all labels with these ids, each read when it is asked for.
+    """
+
+    pieces: Pieces
     counted: pa.Table
     counted_features: pa.Table
 
@@ -145,6 +151,29 @@ class ColdStore:
         )
         return [(model, row["start"]) for row in rows]
 
+    def hours(self, begin_ms: int, end_ms: int) -> list[tuple[int, int]]:
+        """Return beginnings and ends of the hours in ``[begin_ms, end_ms)`` that have panes, cut to it."""
+        rows = self._client.rows(
+            f"SELECT DISTINCT toInt64(toUnixTimestamp(toStartOfHour(pane_start))) * 1000 AS start "  # noqa: S608
+            f"FROM {self._db}.rollups WHERE segment = '' "
+            f"AND pane_start >= toDateTime({begin_ms // 1000}, 'UTC') "
+            f"AND pane_start < toDateTime({end_ms // 1000}, 'UTC') ORDER BY start"
+        )
+        starts_ms = [int(row["start"]) for row in rows]
+        return [(max(begin_ms, start), min(end_ms, start + HOUR_MS)) for start in starts_ms]
+
+    def repeats(self, begin_ms: int, end_ms: int, reached: Reached) -> list[Pane]:
+        """Return panes between two times in which a prediction lies in several partitions."""
+        # Repeats lie side by side in the table, so that in its order only one id is remembered at a time.
+        return self._panes(
+            f"SELECT model, timestamp AS second FROM {self._db}.predictions "  # noqa: S608
+            f"WHERE timestamp >= fromUnixTimestamp64Milli({begin_ms}, 'UTC') "
+            f"AND timestamp < fromUnixTimestamp64Milli({end_ms}, 'UTC') AND role != 'test' "
+            f"AND {_below(reached.inference)} "
+            f"GROUP BY model, toStartOfMinute(timestamp), prediction_id, model_version, timestamp "
+            f"HAVING min(partition) != max(partition) SETTINGS optimize_aggregation_in_order = 1"
+        )
+
     def keep_open(self, partition: int, begin: int, end: int, now_ms: int) -> None:
         """Note which of these labels have no prediction."""
         labels = self._arrived(partition, begin, end)
@@ -219,20 +248,56 @@ class ColdStore:
     # -- what panes are made of ----------------------------------------------------------------------------
 
     def sizes(self, model: str, starts_ms: Sequence[int]) -> dict[int, int]:
-        """Return about how many predictions panes have."""
+        """Return about how many predictions panes have, counted or not: a whole pane may have come late."""
+        width_s = self._width_ms // 1000
         rows = self._client.rows(
-            f"SELECT toInt64(toUnixTimestamp(r.pane_start)) * 1000 AS start, "  # noqa: S608
-            f"sum(predictions + duplicates) AS n "
-            f"FROM {self._db}.rollups AS r FINAL WHERE model = {{model:String}} AND segment = '' "
-            f"AND {self._starts(starts_ms)} GROUP BY start",
+            f"SELECT toInt64(intDiv(toUnixTimestamp(timestamp), {width_s})) * {self._width_ms} AS start, "  # noqa: S608
+            f"count() AS n FROM {self._db}.predictions "
+            f"WHERE model = {{model:String}} AND ({self._ranges(starts_ms)}) GROUP BY start",
             {"model": model},
         )
         return {row["start"]: row["n"] for row in rows}
 
-    def read(self, model: str, starts_ms: Sequence[int], reached: Reached) -> RawPanes:
-        """Return what there is of panes below the bounds, predictions set aside as ``id_reused`` left out."""
-        what = {"model": model, "topic": self._inference_topic}
+    def read(
+        self, model: str, starts_ms: Sequence[int], reached: Reached, at_once: int | None = None
+    ) -> RawPanes:
+        """Return what there is of panes below the bounds, predictions set aside as ``id_reused`` left out.
+
+        ``at_once`` is for panes with more predictions than that: they are read in pieces of so many.
+        """
+        panes = f"model = {{model:String}} AND {self._starts(starts_ms)}"
+        keys = "model, model_version, segment, toDateTime64(r.pane_start, 3, 'UTC') AS pane_start, partition"
+        counted = self._client.arrow(
+            f"SELECT DISTINCT {keys} FROM {self._db}.rollups AS r WHERE {panes}",  # noqa: S608
+            {"model": model},
+        )
+        counted_features = self._client.arrow(
+            f"SELECT DISTINCT {keys}, signal, feature FROM {self._db}.feature_rollups AS r WHERE {panes}",  # noqa: S608
+            {"model": model},
+        )
+        return RawPanes(self._pieces(model, starts_ms, reached, at_once), counted, counted_features)
+
+    def _pieces(self, model: str, starts_ms: Sequence[int], reached: Reached, at_once: int | None) -> Pieces:
         within = f"model = {{model:String}} AND ({self._ranges(starts_ms)}) AND {_below(reached.inference)}"
+        edges: list[str | None] = [None, None]
+        if at_once is not None:
+            found = self._client.rows(
+                f"SELECT DISTINCT prediction_id AS edge FROM (SELECT prediction_id, "  # noqa: S608
+                f"row_number() OVER (ORDER BY prediction_id) AS n "
+                f"FROM {self._db}.predictions WHERE {within}) WHERE n % {at_once} = 0 ORDER BY edge",
+                {"model": model},
+            )
+            edges[1:1] = [row["edge"] for row in found]
+        for after, until in pairwise(edges):
+            ids, what = within, {"model": model, "topic": self._inference_topic}
+            if after is not None:
+                ids, what = ids + " AND prediction_id > {after:String}", what | {"after": after}
+            if until is not None:
+                ids, what = ids + " AND prediction_id <= {until:String}", what | {"until": until}
+            # Held by no name here: one piece is gone before the next one is read.
+            yield self._piece(ids, what, reached)
+
+    def _piece(self, within: str, what: dict[str, str], reached: Reached) -> tuple[pa.Table, pa.Table]:
         predictions = self._client.arrow(
             f"SELECT {PREDICTION_COLUMNS} FROM {self._db}.predictions WHERE {within} "  # noqa: S608
             f"AND (partition, offset) NOT IN (SELECT partition, offset FROM {self._db}.dead_letters "
@@ -252,17 +317,7 @@ class ColdStore:
             f"AND model IN ('', {{model:String}}) AND {_below(reached.labels)}",
             what | {"first": first, "last": last},
         )
-        panes = f"model = {{model:String}} AND {self._starts(starts_ms)}"
-        keys = "model, model_version, segment, toDateTime64(r.pane_start, 3, 'UTC') AS pane_start, partition"
-        counted = self._client.arrow(
-            f"SELECT DISTINCT {keys} FROM {self._db}.rollups AS r WHERE {panes}",  # noqa: S608
-            what,
-        )
-        counted_features = self._client.arrow(
-            f"SELECT DISTINCT {keys}, signal, feature FROM {self._db}.feature_rollups AS r WHERE {panes}",  # noqa: S608
-            what,
-        )
-        return RawPanes(predictions, labels, counted, counted_features)
+        return predictions, labels
 
     def _starts(self, starts_ms: Sequence[int]) -> str:
         return (

@@ -64,7 +64,7 @@ def in_order(rows: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=rows.column_names)
 
 
-def decoded_predictions(rows: pa.RecordBatch, ids: pa.StringArray) -> Iterator[DecodedBatch]:
+def decoded_predictions(rows: pa.RecordBatch, ids: pa.StringArray, offset: int) -> Iterator[DecodedBatch]:
     """Yield rows of ``predictions`` in their order as decoded batches, under ``ids`` and new offsets."""
     for begin in range(0, rows.num_rows, ROWS_AT_ONCE):
         part = rows.slice(begin, ROWS_AT_ONCE)
@@ -73,20 +73,20 @@ def decoded_predictions(rows: pa.RecordBatch, ids: pa.StringArray) -> Iterator[D
             "prediction": _scalar(part, "prediction"),
             "scores": _scores(part),
             "features": _features(part.column("features")),
-            "offset": pa.array(np.arange(begin, begin + part.num_rows)),
+            "offset": pa.array(np.arange(part.num_rows) + offset + begin),
             "record_time_ms": part.column("received_at").cast(pa.int64()),
         }
         yield DecodedBatch(_batch(part, columns, INFERENCE_COLUMNS))
 
 
-def decoded_labels(rows: pa.RecordBatch) -> Iterator[DecodedBatch]:
+def decoded_labels(rows: pa.RecordBatch, offset: int) -> Iterator[DecodedBatch]:
     """Yield rows of ``labels`` likewise."""
     for begin in range(0, rows.num_rows, ROWS_AT_ONCE):
         part = rows.slice(begin, ROWS_AT_ONCE)
         columns = {
             "label": _scalar(part, "label"),
             # Those of the partitions would meet: the join tells labels apart by their offsets.
-            "offset": pa.array(np.arange(begin, begin + part.num_rows)),
+            "offset": pa.array(np.arange(part.num_rows) + offset + begin),
             "record_time_ms": part.column("received_at").cast(pa.int64()),
         }
         yield DecodedBatch(_batch(part, columns, LABEL_COLUMNS))

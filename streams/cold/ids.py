@@ -1,6 +1,6 @@
 """Predictions that share model, version and id but not their timestamp, told apart by another id."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -10,35 +10,19 @@ from schemas.records import IntArray
 MARK = "\x00"  # between an id and its number among predictions of other times
 
 
-@dataclass(frozen=True, slots=True)
-class ToldApart:
-    """The ids of predictions by which the join knows them, and what they are called outside."""
+def told_apart(
+    predictions: pa.RecordBatch, labels: pa.RecordBatch
+) -> tuple[pa.StringArray, dict[str, str], pa.RecordBatch]:
+    """Return ids for predictions, the own ids of those with another one, and labels for all of these ids.
 
-    names: pa.StringArray
-    own: dict[str, str]
-
-    def with_own_examples(self, panes: pa.RecordBatch) -> pa.RecordBatch:
-        """Return pane rows whose examples bear the ids that the predictions came with."""
-        if not self.own:
-            return panes
-        at = panes.schema.get_field_index("examples")
-        examples = [
-            list(dict.fromkeys(self.own.get(name, name) for name in names))
-            for names in panes.column(at).to_pylist()
-        ]
-        return panes.set_column(at, panes.schema.field(at), pa.array(examples, panes.schema.field(at).type))
-
-
-def told_apart(predictions: pa.RecordBatch, labels: pa.RecordBatch) -> tuple[ToldApart, pa.RecordBatch]:
-    """Return ids for predictions, and the labels of those ids: one with a shared id applies to each.
-
-    The first time that a model version used an id keeps it, so that repeats and other versions meet there.
+    The first time that a model version used an id keeps it, so that repeats and other versions meet there. A
+    label with a shared id applies to each.
     """
     names = predictions.column("prediction_id")
     which = _number_among_times(predictions)
     later = np.flatnonzero(which)
     if not len(later):
-        return ToldApart(names, {}), labels
+        return names, {}, labels
     texts = names.take(pa.array(later)).to_pylist()
     renamed = [f"{text}{MARK}{n}" for text, n in zip(texts, which[later].tolist(), strict=True)]
     own = dict(zip(renamed, texts, strict=True))
@@ -57,7 +41,18 @@ def told_apart(predictions: pa.RecordBatch, labels: pa.RecordBatch) -> tuple[Tol
     labels = labels.take(pa.array(take, pa.int64()))
     at = labels.schema.get_field_index("prediction_id")
     labels = labels.set_column(at, labels.schema.field(at), pa.array(label_names, pa.string()))
-    return ToldApart(pa.array(new_names, pa.string()), own), labels
+    return pa.array(new_names, pa.string()), own, labels
+
+
+def with_own_examples(panes: pa.RecordBatch, own: Mapping[str, str]) -> pa.RecordBatch:
+    """Return pane rows whose examples bear the ids that the predictions came with."""
+    if not own:
+        return panes
+    at = panes.schema.get_field_index("examples")
+    examples = [
+        list(dict.fromkeys(own.get(name, name) for name in names)) for names in panes.column(at).to_pylist()
+    ]
+    return panes.set_column(at, panes.schema.field(at), pa.array(examples, panes.schema.field(at).type))
 
 
 def _number_among_times(predictions: pa.RecordBatch) -> IntArray:

@@ -1,5 +1,6 @@
 """Panes computed again from raw rows, by the same stage that counts them hot, in place of what it counted."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from schemas.features import FEATURE_COLUMNS
 from schemas.panes import PANE_COLUMNS
 from schemas.settings import JoinSettings, MonitorSettings
 from streams.cold.batches import decoded_labels, decoded_predictions, in_order
-from streams.cold.ids import told_apart
+from streams.cold.ids import told_apart, with_own_examples
 from streams.partition import PartitionStage
 
 COLD_PARTITION = -1
@@ -31,8 +32,7 @@ class ColdRows:
 
 
 def join_cold(
-    predictions: pa.Table,
-    labels: pa.Table,
+    pieces: Iterable[tuple[pa.Table, pa.Table]],
     counted: pa.Table,
     counted_features: pa.Table,
     *,
@@ -47,11 +47,11 @@ def join_cold(
 
     Parameters
     ----------
-    predictions
-        All predictions of these panes but those that were set aside as ``id_reused``: the columns
-        ``streams.cold.batches.PREDICTIONS`` of the table, in any order; one may come twice.
-    labels
-        All labels with their ids, the columns ``LABELS`` likewise; others do no harm.
+    pieces
+        Predictions and labels, all those of an id in the same piece. The predictions are all of these panes
+        but those that were set aside as ``id_reused``: the columns ``streams.cold.batches.PREDICTIONS`` of
+        the table, in any order; one may come twice. The labels are all with their ids, the columns
+        ``LABELS`` likewise; others do no harm. One piece is in memory at a time.
     counted, counted_features
         Keys of the rows that stand for these panes, of whatever partition: ``PANE_KEYS``, ``FEATURE_KEYS``.
     monitor
@@ -61,22 +61,30 @@ def join_cold(
     bound
         How many records of the inputs are in the raw tables; what is computed over more replaces this.
     """
-    ordered = in_order(predictions)
-    ids, labels = told_apart(ordered, in_order(labels))
     stage = PartitionStage(COLD_PARTITION, 0, NO_FLOOR_MS, JoinSettings(NEVER_MS, UNLIMITED_BYTES), monitor)
-    for batch in decoded_predictions(ordered, ids.names):
-        stage.apply_inference(batch)
-    for batch in decoded_labels(labels):
-        stage.apply_labels(batch)
+    own: dict[str, str] = {}
+    for predictions, labels in pieces:
+        own |= _count(stage, in_order(predictions), in_order(labels))
+        del predictions, labels
     stage.advance(as_of_ms, as_of_ms)
     revision = FIRST_REVISION + bound
     panes = _with_revision(stage.take_changed(), revision)
-    panes = ids.with_own_examples(panes)
+    panes = with_own_examples(panes, own)
     features = _with_revision(stage.take_changed_features(), revision)
     return ColdRows(
         _with_nothing(panes, counted, PANE_KEYS, PANE_COLUMNS, revision),
         _with_nothing(features, counted_features, FEATURE_KEYS, FEATURE_COLUMNS, revision),
     )
+
+
+def _count(stage: PartitionStage, predictions: pa.RecordBatch, labels: pa.RecordBatch) -> dict[str, str]:
+    """Have the stage count rows in order of arrival; return the own names of ids that were told apart."""
+    names, own, labels = told_apart(predictions, labels)
+    for batch in decoded_predictions(predictions, names, stage.next_inference_offset):
+        stage.apply_inference(batch)
+    for batch in decoded_labels(labels, stage.next_label_offset):
+        stage.apply_labels(batch)
+    return own
 
 
 def _with_revision(rows: pa.RecordBatch, revision: int) -> pa.RecordBatch:

@@ -162,8 +162,8 @@ def play(seed, flags, partitions=2):
     return world
 
 
-def join(world: World, starts_ms: set[int], bound: int = 0) -> ColdRows:
-    """Join the given panes cold and let the rows replace the hot ones."""
+def join(world: World, starts_ms: set[int], bound: int = 0, pieces: int = 1) -> ColdRows:
+    """Join the given panes cold, ids in so many pieces, and let the rows replace the hot ones."""
     predictions = pa.concat_tables(world.raw["inference"])
     labels = pa.concat_tables(world.raw["label"]) if world.raw["label"] else _no_labels()
     chosen = [
@@ -177,8 +177,11 @@ def join(world: World, starts_ms: set[int], bound: int = 0) -> ColdRows:
     ]
     as_of_ms = world.now_ms
     found = join_cold(
-        predictions.filter(pa.array(chosen)).select(list(PREDICTIONS)),
-        labels.select(list(LABELS)),
+        _pieces(
+            predictions.filter(pa.array(chosen)).select(list(PREDICTIONS)),
+            labels.select(list(LABELS)),
+            pieces,
+        ),
         _keys(world.panes, starts_ms, PANE_KEYS, PANE_COLUMNS),
         _keys(world.features, starts_ms, FEATURE_KEYS, FEATURE_COLUMNS),
         monitor=world.monitor,
@@ -187,6 +190,16 @@ def join(world: World, starts_ms: set[int], bound: int = 0) -> ColdRows:
     )
     world.absorb(found.panes, found.features)
     return found
+
+
+def _pieces(predictions, labels, count):
+    for piece in range(count):
+        yield tuple(_of_piece(table, piece, count) for table in (predictions, labels))
+
+
+def _of_piece(table, piece, count):
+    names = table.column("prediction_id").to_pylist()
+    return table.filter(pa.array([int(name[2:]) % count == piece for name in names], pa.bool_()))
 
 
 def truth(world: World, starts_ms: set[int]):
@@ -264,7 +277,7 @@ def main(count: int) -> None:
         for seed in range(count):
             world = play(seed, flags)
             starts_ms = eligible(world)
-            join(world, starts_ms)
+            join(world, starts_ms, pieces=1 + seed % 3)
             if merged(world, starts_ms) != truth(world, starts_ms):
                 wrong.append(seed)
         print(f"{name}: {len(wrong)} wrong of {count} histories {wrong[:5]}", flush=True)  # noqa: T201

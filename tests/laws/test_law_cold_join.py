@@ -14,7 +14,7 @@ def test_panes_joined_cold_are_what_brute_force_over_all_events_gives(kind: str)
     for seed in range(HISTORIES):
         world = play(seed, KINDS[kind])
         starts_ms = eligible(world)
-        join(world, starts_ms)
+        join(world, starts_ms, pieces=1 + seed % 3)
         assert merged(world, starts_ms) == truth(world, starts_ms), f"history {seed}"
 
 
@@ -44,7 +44,7 @@ def test_features_and_examples_are_those_of_one_stage_that_saw_everything() -> N
     for seed in range(HISTORIES):
         world = play(seed, KINDS["implicit"])
         starts_ms = eligible(world)
-        found = join(world, starts_ms)
+        found = join(world, starts_ms, pieces=1 + seed % 3)
         stage = PartitionStage(-1, 0, -(10**15), JoinSettings(10**16, 1 << 60), world.monitor)
         ordered = sorted(world.events, key=lambda e: (e[3]["record_time_ms"], e[1], e[2]))
         for at, (kind, _, _, event) in enumerate(ordered):

@@ -79,7 +79,7 @@ def test_late_labels_meet_hashed_predictions_and_no_hash_is_hashed_again(store: 
 
     def compute(raw: Any, reached: Reached) -> Any:
         return join_cold(
-            raw.predictions, raw.labels, raw.counted, raw.counted_features,
+            raw.pieces, raw.counted, raw.counted_features,
             monitor=settings, as_of_ms=reached.as_of_ms, bound=reached.bound,
         )  # fmt: skip
 

@@ -28,6 +28,7 @@ KINDS = (
     "late",
     "prediction_late",
     "elsewhere",
+    "repeated",
     "corrected",
     "withdrawn",
     "never",
@@ -39,7 +40,11 @@ class Streams:
     """Hot stages of three partitions, a raw role that writes at once, and the joiner."""
 
     def __init__(
-        self, database: Any, horizon_ms: int = HOUR_MS, implicit_after_ms: int | None = None
+        self,
+        database: Any,
+        horizon_ms: int = HOUR_MS,
+        implicit_after_ms: int | None = None,
+        rows_at_once: int = 250_000,
     ) -> None:
         given = {} if implicit_after_ms is None else {"m": implicit_after_ms}
         models = {name: ModelSettings(implicit_label="1", implicit_after_ms=ms) for name, ms in given.items()}
@@ -53,7 +58,9 @@ class Streams:
         self.now_ms = T0_MS
         self.published: list[Any] = []
         self.joiner = ColdJoiner(
-            ColdSettings(WIDTH_MS, interval_ms=1, implicit_after_ms=given), self.compute, self.publish
+            ColdSettings(WIDTH_MS, interval_ms=1, rows_at_once=rows_at_once, implicit_after_ms=given),
+            self.compute,
+            self.publish,
         )
         self.joiner.connect(self.store())
         self._known = dict.fromkeys(range(PARTITIONS), -1)
@@ -63,7 +70,7 @@ class Streams:
 
     def compute(self, raw: Any, reached: Reached) -> Any:
         return join_cold(
-            raw.predictions, raw.labels, raw.counted, raw.counted_features,
+            raw.pieces, raw.counted, raw.counted_features,
             monitor=self.monitor, as_of_ms=reached.as_of_ms, bound=reached.bound,
         )  # fmt: skip
 
@@ -133,6 +140,18 @@ class Streams:
         return {row["start"] * 1000: (row["predictions"], row["labelled"], row["accuracy"]) for row in rows}
 
 
+class CountingStore(ColdStore):
+    """Remembers which hours were looked through for repeats."""
+
+    def __init__(self, streams: Streams) -> None:
+        super().__init__(streams.database.client, streams.database.name, "inference-events", WIDTH_MS)
+        self.hours_asked: list[int] = []
+
+    def repeats(self, begin_ms: int, end_ms: int, reached: Reached) -> Any:
+        self.hours_asked.append(begin_ms)
+        return super().repeats(begin_ms, end_ms, reached)
+
+
 def batch_of(kind: str, events: list[dict[str, Any]], offset: int, at_ms: int) -> pa.RecordBatch:
     n = len(events)
     schema = INFERENCE_COLUMNS if kind == "inference" else LABEL_COLUMNS
@@ -192,7 +211,10 @@ def truth(predictions: list[dict[str, Any]], labels: list[dict[str, Any]]) -> di
 def play(
     streams: Streams, seed: int, count: int = 300, join_at_step: int = -1
 ) -> tuple[list[Any], list[Any]]:
-    """Send predictions over three hours and their labels until two days later; return both."""
+    """Send predictions over three hours and their labels until two days later; return both.
+
+    Of a kind each is sent to a second partition too.
+    """
     rng = random.Random(seed)
     sent: list[tuple[int, str, int, dict[str, Any]]] = []
     predictions, labels = [], []
@@ -208,6 +230,8 @@ def play(
         part = rng.randrange(PARTITIONS)
         predictions.append(event)
         sent.append((made_ms + (5 * HOUR_MS if kind == "prediction_late" else 50), "inference", part, event))
+        if kind == "repeated":
+            sent.append((made_ms + 60, "inference", (part + 1) % PARTITIONS, event))
         if kind == "never":
             continue
         delay_ms = {"late": 48 * HOUR_MS, "corrected": 10 * HOUR_MS, "first": -2 * HOUR_MS}.get(kind, 600_000)
@@ -250,6 +274,49 @@ def test_whatever_came_late_or_elsewhere_ends_in_model_quality(streams: Streams)
     assert streams.quality() == {start: pytest.approx(row) for start, row in expected.items()}
     assert streams.joiner.counters.panes_waiting == 0
     assert streams.joiner.counters.open_labels == 0
+
+
+def test_a_pane_is_read_in_pieces_that_have_all_there_is_of_an_id(streams: Streams) -> None:
+    odd = ["", "tab\tline\n", "quote'\\\"", "{after:String}", "ü", "nul\x00", *(f"n{i}" for i in range(94))]
+    events = [{"id": name, "prediction": 1, "timestamp": T0_MS + i} for i, name in enumerate(odd)]
+    again = [event | {"version": "2"} for event in events[:60]]
+    streams.take("inference", 0, events + again, T0_MS + 1_000)
+    labels = [{"id": name, "label": i % 2, "timestamp": T0_MS} for i, name in enumerate(odd)]
+    streams.take("label", 1, labels + labels[:30], T0_MS + 1_000)
+    reached, _ = streams.reached()
+    whole = list(streams.store().read("m", [T0_MS], reached).pieces)
+    pieces = list(streams.store().read("m", [T0_MS], reached, at_once=7).pieces)
+    assert (len(whole), len(pieces)) == (1, 160 // 7 + 1)
+    for table in (0, 1):
+        ids = [name for piece in pieces for name in piece[table].column("prediction_id").to_pylist()]
+        assert sorted(ids) == sorted(whole[0][table].column("prediction_id").to_pylist())
+    assert all(set(piece[0].column("prediction_id").to_pylist()) for piece in pieces)
+    for predictions, said in pieces:
+        assert set(said.column("prediction_id").to_pylist()) == set(
+            predictions.column("prediction_id").to_pylist()
+        )
+
+
+def test_a_large_pane_adds_up_from_its_pieces(embedded_database: Any) -> None:
+    streams = Streams(embedded_database, rows_at_once=50)
+    events = [{"id": f"e{i % 150}", "prediction": 1, "timestamp": T0_MS + i} for i in range(200)]
+    streams.take("inference", 0, events, T0_MS + 1_000)
+    streams.advance(T0_MS + 3 * HOUR_MS)
+    labels = [{"id": f"e{i}", "label": i % 2, "timestamp": T0_MS + 700_000} for i in range(150)]
+    streams.take("label", 0, labels, T0_MS + 3 * HOUR_MS)
+    streams.join()
+    assert streams.quality() == {T0_MS: (150, 150, 0.5)}
+    assert streams.joiner.counters.rows_read == 150 + 150
+
+
+def test_a_pane_that_came_late_as_a_whole_is_as_large_as_its_raw_rows(streams: Streams) -> None:
+    streams.take("inference", 0, [{"id": "now", "prediction": 1, "timestamp": T0_MS + 9 * HOUR_MS}], T0_MS)
+    streams.advance(T0_MS + 9 * HOUR_MS)
+    events = [{"id": f"e{i}", "prediction": 1, "timestamp": T0_MS + i} for i in range(200)]
+    streams.take("inference", 0, events, T0_MS + 9 * HOUR_MS)
+    streams.advance(T0_MS + 9 * HOUR_MS + 1)
+    assert T0_MS not in streams.quality()
+    assert streams.store().sizes("m", [T0_MS, T0_MS + WIDTH_MS]) == {T0_MS: 200}
 
 
 def test_a_joined_pane_is_left_alone_until_something_touches_it_again(streams: Streams) -> None:
@@ -336,6 +403,45 @@ def test_implicit_labels_that_memory_gave_touch_nothing(embedded_database: Any) 
     streams.join()
     assert streams.quality() == {T0_MS + i * HOUR_MS // 2: (1, 1, 1.0) for i in range(5)}
     assert (streams.joiner.counters.panes_joined, streams.joiner.counters.panes_waiting) == (0, 0)
+
+
+def test_a_prediction_in_two_partitions_counts_once_when_memory_let_go_of_it(streams: Streams) -> None:
+    twice, once = ({"id": name, "prediction": 1, "timestamp": T0_MS} for name in "ab")
+    other_version = twice | {"version": "2"}
+    streams.take("inference", 0, [twice, once], T0_MS + 1)
+    streams.take("inference", 1, [twice], T0_MS + 2)
+    streams.take("inference", 2, [once | {"id": "c", "timestamp": T0_MS + HOUR_MS}], T0_MS + HOUR_MS + 1)
+    streams.take("inference", 0, [other_version], T0_MS + 3)
+    streams.take("label", 0, [{"id": "a", "label": 1, "timestamp": T0_MS}], T0_MS + 4)
+    streams.advance(T0_MS + HOUR_MS // 2)
+    streams.join()
+    assert streams.quality() == {T0_MS: (4, 2, 1.0), T0_MS + HOUR_MS: (1, 0, None)}  # still in memory
+    streams.advance(T0_MS + 3 * HOUR_MS)
+    streams.join()
+    assert streams.quality() == {T0_MS: (3, 2, 1.0), T0_MS + HOUR_MS: (1, 0, None)}
+    assert streams.joiner.counters.panes_joined == 1
+    assert streams.joiner.counters.swept_ms == T0_MS + 2 * HOUR_MS
+
+
+def test_a_sweep_goes_on_where_another_was_stopped(streams: Streams) -> None:
+    event = {"prediction": 1, "timestamp": T0_MS}
+    for i in range(4):
+        at_ms = T0_MS + i * HOUR_MS
+        for part in (0, 1):
+            streams.take("inference", part, [event | {"id": f"r{i}", "timestamp": at_ms}], at_ms + 1)
+    streams.advance(T0_MS + 9 * HOUR_MS)
+    asked = iter([True, True])  # then the turn is lost
+    streams.joiner.run(*streams.reached(), streams.now_ms, lambda: next(asked, False))
+    assert streams.joiner.counters.panes_waiting == 2
+    store = CountingStore(streams)
+    streams.joiner.connect(store)
+    streams.join()
+    assert store.hours_asked == [T0_MS + 2 * HOUR_MS, T0_MS + 3 * HOUR_MS]
+    assert streams.quality() == {T0_MS + i * HOUR_MS: (1, 0, None) for i in range(4)}
+    streams.joiner.connect(store)
+    streams.join()
+    assert len(store.hours_asked) == 2
+    assert streams.joiner.counters.panes_joined == 4
 
 
 def test_a_pane_above_any_partition_s_floor_waits(streams: Streams) -> None:
