@@ -2,8 +2,8 @@
 
     python -m benchmarks [NAME ...] [--quick]
 
-    core waiting_memory long_ranges journal_snapshots end_to_end checkpoints cold_join late_labels
-    late_drift stable_features false_alarms
+    core waiting_memory long_ranges journal_snapshots end_to_end freshness checkpoints cold_join
+    late_labels late_drift stable_features false_alarms
 
 Without names all of them run, with their defaults: the last one alone takes half an hour of two cores.
 --quick makes them small: a try, no measurement.
@@ -21,6 +21,7 @@ QUICK = {
     "long_ranges": ["--quick"],
     "journal_snapshots": ["--models", "2", "--days", "2"],
     "end_to_end": ["--events", "200000", "--rival-events", "5000", "--runs", "1"],
+    "freshness": ["--quick"],
     "checkpoints": ["--quick"],
     "cold_join": ["--quick"],
     "late_labels": ["--seeds", "1", "--days", "6", "--an-hour", "500", "--shapes", "errors fast"],

@@ -25,8 +25,8 @@ NORMAL_ERROR_RATE, RAISED_ERROR_RATE = 0.10, 0.25
 FRAUD_SHARE = 0.7
 REPEATED_SHARE = 0.003
 BROKEN_SHARE = 0.001
-_EVENTS_PER_BLOCK = 2000  # draws and encoding are whole arrays, and a block stays a fraction of a second
-_LONGEST_BLOCK_MS = 60_000
+_EVENTS_PER_BLOCK = 2000  # draws and encoding are whole arrays
+_SHORTEST_BLOCK_MS, _LONGEST_BLOCK_MS = 500, 60_000
 
 
 class Simulation:
@@ -65,7 +65,9 @@ class Simulation:
         self.predictions_per_s = rate_per_s * 0.51
         self.rise_ms = rise_ms
         self.recovery_ms = recovery_ms
-        self.block_ms = int(np.clip(_EVENTS_PER_BLOCK / rate_per_s * 1000, 50, _LONGEST_BLOCK_MS))
+        self.block_ms = int(
+            np.clip(_EVENTS_PER_BLOCK / rate_per_s * 1000, _SHORTEST_BLOCK_MS, _LONGEST_BLOCK_MS)
+        )
         self.truth: list[dict[str, Any]] = []
         self._keep_truth = keep_truth
         self._next_block = 0

@@ -71,7 +71,7 @@ class LogWatch:
         }
         found: dict[TP, LastRecord] = {}
         if ours:
-            firsts, highs = await ends.earliest_offsets(*ours), await ends.highwaters(*ours)
+            firsts, highs = await asyncio.gather(ends.earliest_offsets(*ours), ends.highwaters(*ours))
             lasts: dict[TP, LastRecord | None] = {tp: last for tp, (_, last) in ours.items()}
             found = await asyncio.to_thread(records_again, self._kafka, lasts, firsts, highs)
         lost, doubtful = [], {}

@@ -55,7 +55,7 @@ partitions = {partitions}
 width = "{pane_s}s"
 [join]
 hot_horizon = "{horizon}"
-cold_interval = "2s"
+cold_interval = "{cold_interval}"
 [detection]
 maturity_horizon = "{maturity_s}s"
 silence_after = "1h"
@@ -81,6 +81,7 @@ class Plan:
     hot_horizon: str = "1h"
     pane_s: int = 5
     maturity_s: int = 40
+    cold_interval: str = "2s"
     cold: bool = False  # the horizon is so short that labels come too late for it
 
 
@@ -179,6 +180,7 @@ class Run:
                 kafka=self.broker.bootstrap, store=self.store.port, partitions=PARTITIONS, rule=RULE,
                 pane_s=self.plan.pane_s, window_s=max(RULE_WINDOW_S, self.plan.pane_s),
                 horizon=self.plan.hot_horizon, maturity_s=self.plan.maturity_s,
+                cold_interval=self.plan.cold_interval,
             )
         )  # fmt: skip
         self.configuration: Configuration = load(path)
