@@ -2,14 +2,14 @@
 
     python tests/chaos/soak.py [--minutes 30] [--rate 20000] [--seed N] [--horizon 2m]
 
-Simulated traffic of two models, whose labels come minutes later, goes through three workers and a raw
-writer, one disturbance about every minute. Resident memory of each process is sampled. What a catch-up needs
-comes and goes; what is held all the time is the least of each minute. Once a process has lived for three hot
-horizons and a minute, what waits has gone once round its rings, which take no memory before, and then that
-must not grow: its slope, over all lives of a role together, is told with its standard error. A catch-up can
-leave pieces behind that the allocator cannot give back, a step in one life, which is no slope of all. A slope
-of more than 5 MB a minute is a failure, as is more than 2 GB at any time. Every record must be in exactly
-one place in the end.
+Simulated traffic of two models, whose labels come minutes later, is drawn into a file (minutes, and some GB)
+and goes through three workers and a raw writer, one disturbance about every minute. Resident memory of each
+process is sampled. What a catch-up needs comes and goes; what is held all the time is the least of each
+minute. Once a process has lived for three hot horizons and a minute, what waits has gone once round its
+rings, which take no memory before, and then that must not grow: its slope, over all lives of a role together,
+is told with its standard error. A catch-up can leave pieces behind that the allocator cannot give back, a
+step in one life, which is no slope of all. A slope of more than 5 MB a minute is a failure, as is more than
+2 GB at any time. Every record must be in exactly one place in the end.
 """
 
 import argparse
@@ -26,10 +26,11 @@ import psutil
 from confluent_kafka import Consumer, TopicPartition
 from disturbances import Hand, schedule
 from disturbed_run import PARTITIONS, Plan, Run, count, last_words
+from drawn_load import DrawnTraffic
 
 from aftcast.failure import Failure
 from aftcast.quantities import duration_ms
-from aftcast.simulation import INFERENCE, LABELS, Simulation
+from aftcast.simulation import INFERENCE, LABELS
 from aftcast.simulation.sending import Sender, paced
 from sinks.clickhouse.client import Client, connect
 
@@ -109,21 +110,20 @@ class Memory(threading.Thread):
 class Load(threading.Thread):
     """Sends simulated traffic as its time comes; ``failed`` says why it ended early."""
 
-    def __init__(self, run: Run, rate: float, seconds: float, seed: int) -> None:
+    def __init__(self, run: Run, traffic: DrawnTraffic) -> None:
         super().__init__(name="load", daemon=True)
-        self._run, self._seconds = run, seconds
+        self._run, self._traffic = run, traffic
         self.sent = self.predictions = 0
         self.failed = ""
-        self._simulation = Simulation(seed, time.time_ns() // 1_000_000, rate)
 
     def run(self) -> None:
         topics = self._run.configuration.topics
         options = {"bootstrap.servers": self._run.broker.bootstrap, "enable.idempotence": "true"}
         names = {INFERENCE: topics.inference, LABELS: topics.labels}
         sender = _Patient(options | {"log_level": "0"}, names, within_s=WITHIN_S)
-        end_ms = self._simulation.start_ms + int(1000 * self._seconds)
+        end_ms = self._traffic.end_ms
         try:
-            for events in paced(self._simulation.blocks(end_ms), lambda: time.time_ns() // 1_000_000):
+            for events in paced(self._traffic.blocks(), lambda: time.time_ns() // 1_000_000):
                 self.sent += sender.send(events)
                 self.predictions += sum(event.kind == INFERENCE for event in events)
                 if time.time_ns() // 1_000_000 > end_ms:
@@ -135,7 +135,8 @@ class Load(threading.Thread):
     @property
     def share(self) -> float:
         """How much of the predictions that were to be sent was; labels come later, some after the end."""
-        return self.predictions / (self._simulation.predictions_per_s * self._seconds)
+        traffic = self._traffic
+        return 1000 * self.predictions / (traffic.predictions_per_s * (traffic.end_ms - traffic.start_ms))
 
 
 class _Patient(Sender):
@@ -187,12 +188,18 @@ def main() -> int:
             maturity_s=MATURITY_S,
             cold_interval=COLD_INTERVAL,
         )
-        run = Run(plan, Path(directory), lambda text: print(text, flush=True))
+
+        def say(text: str) -> None:
+            print(text, flush=True)
+
+        traffic = DrawnTraffic(Path(directory, "traffic"), seed, args.rate, seconds, say)
+        run = Run(plan, Path(directory), say)
         memory = Memory(run)
         try:
             run.start()
             memory.start()
-            load = Load(run, args.rate, seconds, seed)
+            time.sleep(max(0.0, traffic.start_ms / 1000 - time.time()))
+            load = Load(run, traffic)
             load.start()
             hand = Hand(seed, run.fleet, run.broker, run.store, run.worker, run.say)
             for one in schedule(seed, seconds, KINDS, PEACE_TIMES):
