@@ -90,10 +90,13 @@ class BatchConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         tps = self.assignment()
         self._void(tps)
+        epochs = {tp: self.epoch(tp) for tp in tps}
         await super().perform_seek()
+        # Of what a rebalance took back meanwhile aiokafka has no position: whoever is given it seeks it.
+        ours = [tp for tp, epoch in epochs.items() if self.epoch(tp) == epoch]
         # Again: what was fetched before the seek and arrives after it would otherwise pass for new.
-        expected = {tp: self._read_offset[tp] or 0 for tp in tps}
-        self._void(tps)
+        expected = {tp: self._read_offset[tp] or 0 for tp in ours}
+        self._void(ours)
         self._expected.update(expected)
         # Reading may start below what the group committed; its commits never go back.
         self._committed_offset.update(self.group_committed)

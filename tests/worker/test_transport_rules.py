@@ -417,6 +417,27 @@ def test_what_aiokafka_lacks_before_a_partition_is_sought_stops_nobody() -> None
     play(scene)
 
 
+def test_a_seek_that_a_rebalance_overtook_leaves_nothing_for_sought() -> None:
+    async def scene(consumer: transport.BatchConsumer, thread: ScriptedThread) -> None:
+        async def never_committed() -> None:
+            raise NoOffsetForPartitionError(A)
+
+        async def overtaken(offsets: Mapping[TP, int]) -> None:
+            thread.sought.append(dict(offsets))
+            consumer._void({A, B})  # everything was given back, and is assigned anew
+
+        seek_wait, thread.seek_wait = thread.seek_wait, overtaken  # type: ignore[method-assign]
+        await consumer.perform_seek()
+        thread.fetches = [never_committed]
+        assert await fetch(consumer) == []
+        assert consumer.handed_over(A) is None
+        thread.seek_wait = seek_wait  # type: ignore[method-assign]
+        await consumer.perform_seek()
+        assert consumer.handed_over(A) == 0
+
+    play(scene)
+
+
 def test_partitions_of_both_topics_must_come_in_pairs() -> None:
     topics = ("inference-events", "label-events")
     require_pairs({A, B, TP("pane-updates", 5)}, topics)
