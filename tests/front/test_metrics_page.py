@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST
+from aftcast.cold_metrics import COLD_COUNTERS, COLD_GAUGES, LAST_RUN, OLDEST, SWEPT
 from aftcast.forward.metrics import SERIES as FORWARD_SERIES
 from aftcast.hour_metrics import HOUR_COUNTERS, HOURS_LAST_RUN, HOURS_OLDEST, HOURS_WAITING
 from aftcast.raw_metrics import COUNTERS, LAGS, ROWS, WAITING
@@ -24,6 +24,7 @@ def test_the_page_lists_exactly_the_metrics_that_there_are():
         *COLD_COUNTERS,
         *COLD_GAUGES,
         OLDEST[0],
+        SWEPT[0],
         LAST_RUN[0],
         *HOUR_COUNTERS,
         *(name for name, _ in (HOURS_WAITING, HOURS_OLDEST, HOURS_LAST_RUN)),
@@ -44,7 +45,7 @@ def test_kinds_and_meanings_on_the_page_are_those_of_the_code():
     for kind, metrics in (("counter", COLD_COUNTERS), ("gauge", COLD_GAUGES), ("counter", HOUR_COUNTERS)):
         for name, (_, explanation) in metrics.items():
             assert told[name] == (kind, explanation)
-    for name, explanation in (OLDEST, LAST_RUN, HOURS_WAITING, HOURS_OLDEST, HOURS_LAST_RUN, *LAGS):
+    for name, explanation in (OLDEST, SWEPT, LAST_RUN, HOURS_WAITING, HOURS_OLDEST, HOURS_LAST_RUN, *LAGS):
         assert told[name] == ("gauge", explanation)
     assert told[WAITING][0] == "gauge"
     assert told[ROWS][0] == "counter"
