@@ -59,7 +59,7 @@ class Rig:
         self.configuration.write_text(
             CONFIGURATION.format(kafka=broker.bootstrap, store=url, partitions=PARTITIONS)
         )
-        self.client = connect(url, database="aftcast")
+        self.client = connect(url)
         self.bootstrap = broker.bootstrap
         self.producer = Producer({"bootstrap.servers": broker.bootstrap, "partitioner": "murmur2_random"})
 
@@ -87,7 +87,8 @@ class Rig:
     def visible(self, model):
         """Return how many predictions of a model its rows hold."""
         rows = self.client.rows(
-            "SELECT sum(predictions) AS n FROM rollups FINAL WHERE model = {model:String} AND segment = ''",
+            "SELECT sum(predictions) AS n FROM aftcast.rollups FINAL "
+            "WHERE model = {model:String} AND segment = ''",
             {"model": model},
         )
         return int(rows[0]["n"])
