@@ -31,6 +31,9 @@ COMMITTED_WITHIN_S = 10.0
 SILENT_S = 30.0
 ENDS_EVERY_S = 5.0  # while ClickHouse is away nothing is fetched that would tell where the logs end
 ENDS_WITHIN_S = 1.0
+# A broker answers once it has so much or that time is over, instead of once for each batch of each producer.
+FETCH_MIN_BYTES = 1 << 20
+FETCH_WAIT_MS = 100
 QUEUE_KB = 32_768  # of fetched records inside librdkafka; its default of 64 MB is more than a block needs
 
 
@@ -140,6 +143,8 @@ class RawWriter:
         consumer = Consumer(
             {
                 "auto.offset.reset": "error",  # a gap is never silent
+                "fetch.min.bytes": FETCH_MIN_BYTES,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 "queued.max.messages.kbytes": QUEUE_KB,
                 **self._settings.kafka,
                 "group.id": self._settings.group,

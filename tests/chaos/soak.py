@@ -46,6 +46,7 @@ KINDS = (
 )
 PEACE_TIMES = 16.0  # a disturbance about every minute instead of every seven seconds
 SAMPLE_S = 2.0
+LOOK_S = 10.0
 LIMIT_MB_PER_MINUTE = 5.0
 MOST_MB = 2048.0
 FEWEST_MINUTES = 6  # of lives that are grown up: below that a slope says nothing
@@ -53,7 +54,7 @@ FEWEST_MINUTES = 6  # of lives that are grown up: below that a slope says nothin
 PANE_S, MATURITY_S = 60, 600
 # Nearly all labels come after the hot horizon: every pane is joined cold as long as they come.
 COLD_INTERVAL = "1m"  # the default
-WITHIN_S = 300.0
+WITHIN_S = 600.0  # what came late is joined cold in rounds of a minute
 LEAST_OF_RATE = 0.9  # what was sent may lack, before this was no load of the rate that was asked for
 
 
@@ -211,7 +212,7 @@ def main() -> int:
             held, deadline_s = ends(run), time.monotonic() + WITHIN_S
             found = places(client)
             while not _whole(found, held) and time.monotonic() < deadline_s:
-                time.sleep(2)
+                time.sleep(LOOK_S)  # a look counts all rows, on the processor that those who catch up need
                 found = places(client)
             client.close()
         finally:
